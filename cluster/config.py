@@ -1,0 +1,126 @@
+"""`hearth.yaml`: what a person writes down, checked before anything starts.
+
+    models:                       # what the pool serves; the built-in guide is there without being named
+      - name: qwen3-8b
+        source: ~/models/qwen3-8b-q4_k_m.gguf     # a GGUF, a folder of one, or hf:owner/repo[:file]
+        context_tokens: 32768                     # default: what memory allows, up to the model's window
+    upstreams:                    # engines that run already
+      - name: ollama
+        url: http://127.0.0.1:11434/v1
+        local_models: [llama3.2]  # every other model of it counts as hosted
+
+Unknown and wrong fields are errors that name the field.  Everything has a default: an empty file is valid.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from cluster.core.errors import InvalidField
+
+GUIDE = "hearth-guide"
+"""The model id of the guide that comes along."""
+
+HTTP_PORT = 8420
+GRPC_PORT = 8421
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,95}$")]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelConfig(Strict):
+    """One model to load.  `source` is `builtin:guide`, a GGUF, a folder of one, or `hf:owner/repo[:file]`.
+
+    `kv_type`: how keys and values are kept.  `slots`: sequences at once; `context_tokens`: KV memory in
+    tokens, shared by them; None: chosen from the memory that is free.
+    """
+
+    name: Name
+    source: str
+    engine: Literal["llamacpp", "fake"] = "llamacpp"
+    context_tokens: Annotated[int, Field(ge=256)] | None = None
+    slots: Annotated[int, Field(ge=1, le=256)] | None = None
+    kv_type: Literal["f16", "q8_0", "f32"] = "f16"
+    threads: Annotated[int, Field(ge=1)] | None = None
+    gpu_layers: Annotated[int, Field(ge=0)] | None = None
+
+
+class UpstreamConfig(Strict):
+    """A `/v1` that runs already.  `models` None: all it lists.  Models are hosted unless named local.
+
+    `api_key_env` names an environment variable, so that no key stands in a file.
+    """
+
+    name: Name
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    api_key_env: str | None = None
+    models: tuple[str, ...] | None = None
+    local_models: tuple[str, ...] = ()
+    max_concurrency: Annotated[int, Field(ge=1, le=1024)] = 4
+    context_tokens: Annotated[int, Field(ge=256)] | None = None
+
+
+class GatewayConfig(Strict):
+    host: Literal["127.0.0.1", "::1"] = "127.0.0.1"
+    http_port: Port = HTTP_PORT
+    grpc_port: Port = GRPC_PORT
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 16 * 1024 * 1024
+    patience_s: Annotated[float, Field(gt=0)] = 120.0
+
+
+class RouterConfig(Strict):
+    queue_limit: Annotated[int, Field(ge=1)] = 512
+    queue_limit_per_tenant: Annotated[int, Field(ge=1)] = 256
+
+
+class HearthConfig(Strict):
+    models: tuple[ModelConfig, ...] = ()
+    upstreams: tuple[UpstreamConfig, ...] = ()
+    guide: bool = True
+    gateway: GatewayConfig = GatewayConfig()
+    router: RouterConfig = RouterConfig()
+
+    @field_validator("models", "upstreams")
+    @classmethod
+    def _names_differ(
+        cls, items: tuple[ModelConfig | UpstreamConfig, ...]
+    ) -> tuple[ModelConfig | UpstreamConfig, ...]:
+        names = [item.name for item in items]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"the name {twice[0]!r} is used twice")
+        return items
+
+
+def home() -> Path:
+    """The one folder of all state: `HEARTH_HOME`, else `~/.hearth`."""
+    return Path(os.environ.get("HEARTH_HOME") or "~/.hearth").expanduser().absolute()
+
+
+def load(path: Path) -> HearthConfig:
+    """Reads a config file; a missing one is an empty one.  Raises InvalidField naming file and field."""
+    if not path.exists():
+        return HearthConfig()
+    try:
+        body = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as fault:
+        raise InvalidField(str(path), f"is not YAML: {fault}.", "Mend the file.") from fault
+    return parse(body, str(path))
+
+
+def parse(body: object, where: str) -> HearthConfig:
+    """Checks a config.  Raises InvalidField naming the first wrong field."""
+    try:
+        return HearthConfig.model_validate(body)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+        problem = f"{first['msg']} (got {first.get('input')!r:.80})."
+        raise InvalidField(f"{where}:{path.lstrip('.')}", problem, "See docs/config.md.") from fault

@@ -1,0 +1,339 @@
+"""What the machine is told.  Events are facts: they are never refused, only taken in.
+
+| from     | events |
+|----------|--------|
+| nodes    | NodeUp, NodeReport, NodeGone |
+| config   | DeploymentDeclared, DeploymentWithdrawn |
+| fronts   | ReplicaReady, ReplicaReport, ReplicaDraining, ReplicaGone, |
+|          | LeaseStarted, ExtensionAsked, LeaseEnded |
+| gateways | TurnArrived, TurnMeasured, FirstToken, TurnFinished, TurnCancelled, GrantRefused, StreamLost |
+| clock    | Tick |
+
+Every event carries `cause`.  No event carries a word of a conversation or a secret: the journal keeps
+them all.  Sizes are in tokens unless the name says bytes; durations are seconds of their holder's clock.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from cluster.core.ids import (
+    BootId,
+    Cause,
+    DeploymentId,
+    GatewayId,
+    LeaseId,
+    NodeId,
+    ReplicaId,
+    SessionKey,
+    TurnId,
+)
+
+
+class Locality(StrEnum):
+    """Where an answer of this model is computed."""
+
+    LOCAL = "local"
+    HOSTED = "hosted"
+
+
+class Privacy(StrEnum):
+    """Where a turn may be computed; the strictest label that applies to it wins."""
+
+    LOCAL_ONLY = "local-only"
+    LOCAL_FIRST = "local-first"
+    ANY = "any"
+
+
+class Feature(StrEnum):
+    """What a replica can do; a turn needs all of the features it asks for."""
+
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
+    IMAGES = "images"
+    GRAMMAR = "grammar"
+    MEASURE = "measure"
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a replica holds, as its engine reports it.
+
+    `kv_tokens`: KV memory, shared by all its sequences.  `num_slots`: sequences at once.
+    `window_tokens`: the longest single sequence.  `block_tokens`: reservations round up to it.
+    `resident_holds_slot`: an idle session keeps its sequence slot (llama.cpp), not only blocks (vLLM).
+    `estimated`: not from the engine but declared or learned (upstreams that hide their memory).
+    """
+
+    kv_tokens: int
+    num_slots: int
+    window_tokens: int
+    block_tokens: int = 1
+    resident_holds_slot: bool = True
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Measured at warm-up, then learned from every turn.  Tokens a second; decode is for one sequence."""
+
+    prefill_tps: float
+    decode_tps: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseView:
+    """A lease as the front's ledger has it."""
+
+    lease: LeaseId
+    turn: TurnId
+    session: SessionKey
+    reserved_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResidentView:
+    """The KV of a session without a running turn, still in the engine's memory."""
+
+    session: SessionKey
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUp:
+    node: NodeId
+    memory_bytes: int
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    node: NodeId
+    memory_free_bytes: int
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class NodeGone:
+    node: NodeId
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentDeclared:
+    """A deployment that shall run.  Turns for its model wait for it instead of being unknown."""
+
+    deployment: DeploymentId
+    model: str
+    locality: Locality
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentWithdrawn:
+    """A deployment that will not run (again): its start was given up, or it was taken out."""
+
+    deployment: DeploymentId
+    reason: str
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaReady:
+    """Loaded, warmed up, and answering.  Sent again, with its leases, to every new router epoch."""
+
+    replica: ReplicaId
+    boot: BootId
+    deployment: DeploymentId
+    node: NodeId
+    model: str
+    model_hash: str
+    engine: str
+    locality: Locality
+    endpoint: str
+    capacity: Capacity
+    speed: Speed
+    features: frozenset[Feature]
+    cause: Cause
+    leases: tuple[LeaseView, ...] = ()
+    resident: tuple[ResidentView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaReport:
+    """The front's ledger, whole, about once a second.  `ended` are the leases that ended since the
+    previous report: a grant that is in neither list has not been presented yet."""
+
+    replica: ReplicaId
+    boot: BootId
+    leases: tuple[LeaseView, ...]
+    resident: tuple[ResidentView, ...]
+    ended: tuple[LeaseId, ...]
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaDraining:
+    """Finishes what runs, takes nothing new."""
+
+    replica: ReplicaId
+    boot: BootId
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaGone:
+    replica: ReplicaId
+    boot: BootId
+    reason: str
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseStarted:
+    """The turn was presented with its ticket and booked; sizes are the engine tokenizer's."""
+
+    replica: ReplicaId
+    boot: BootId
+    lease: LeaseId
+    prompt_tokens: int
+    reserved_tokens: int
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionAsked:
+    """The running turn will soon have used its reservation; it wants `reserved_tokens` in all."""
+
+    replica: ReplicaId
+    boot: BootId
+    lease: LeaseId
+    reserved_tokens: int
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseEnded:
+    """The front's word, and the only one, that a reservation is free again.
+
+    `resident_tokens` is what stays in the engine's memory for the session's next turn.
+    """
+
+    replica: ReplicaId
+    boot: BootId
+    lease: LeaseId
+    resident_tokens: int
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class TurnArrived:
+    """A turn wants a place.
+
+    `prompt_bytes` sizes the prompt until something better is known; `prompt_tokens` is exact where the
+    gateway has it (a continuation: prompt and answer so far).  `max_tokens` None: until it stops.
+    `waited_s`: how long it has waited already, when it is told to a new router.
+    `committed`: its client has a 200; it is not refused any more.
+    """
+
+    turn: TurnId
+    gateway: GatewayId
+    session: SessionKey
+    model: str
+    prompt_bytes: int
+    cause: Cause
+    prompt_tokens: int | None = None
+    max_tokens: int | None = None
+    privacy: Privacy = Privacy.ANY
+    needs: frozenset[Feature] = frozenset()
+    patience_s: float = 120.0
+    waited_s: float = 0.0
+    committed: bool = False
+    avoid: frozenset[ReplicaId] = field(default_factory=frozenset[ReplicaId])
+
+
+@dataclass(frozen=True, slots=True)
+class TurnMeasured:
+    """The exact size of a waiting turn's prompt; None where it could not be had."""
+
+    turn: TurnId
+    prompt_tokens: int | None
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class FirstToken:
+    turn: TurnId
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished:
+    """The client has its whole answer.  `cached_tokens` of the prompt were not computed again."""
+
+    turn: TurnId
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCancelled:
+    """The client went away, at whatever stage."""
+
+    turn: TurnId
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRefused:
+    """The front did not start the lease (`no_room`, stale epoch, draining); the exact size if known."""
+
+    turn: TurnId
+    lease: LeaseId
+    reason: str
+    prompt_tokens: int | None
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLost:
+    """The stream broke or was preempted after `generated_tokens`.  The turn wants a place again, with
+    `prompt_tokens` now counting what was generated; `continuable` False: it cannot go on."""
+
+    turn: TurnId
+    lease: LeaseId
+    prompt_tokens: int | None
+    generated_tokens: int
+    preempted: bool
+    continuable: bool
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    cause: Cause
+
+
+Event = (
+    NodeUp
+    | NodeReport
+    | NodeGone
+    | DeploymentDeclared
+    | DeploymentWithdrawn
+    | ReplicaReady
+    | ReplicaReport
+    | ReplicaDraining
+    | ReplicaGone
+    | LeaseStarted
+    | ExtensionAsked
+    | LeaseEnded
+    | TurnArrived
+    | TurnMeasured
+    | FirstToken
+    | TurnFinished
+    | TurnCancelled
+    | GrantRefused
+    | StreamLost
+    | Tick
+)

@@ -1,0 +1,104 @@
+"""What people and dashboards see of the machine's state: plain, frozen, without a secret or a word said.
+
+Sizes are tokens unless the name says bytes; ages are seconds before the view was taken.
+"""
+
+from dataclasses import dataclass
+
+from cluster.core.events import Capacity, Feature, Locality, Speed
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    node: str
+    memory_bytes: int
+    memory_free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """One replica and its ledger as the router forecasts it."""
+
+    replica: str
+    deployment: str
+    node: str
+    model: str
+    engine: str
+    locality: Locality
+    state: str
+    capacity: Capacity
+    speed: Speed
+    features: frozenset[Feature]
+    num_leases: int
+    reserved_tokens: int
+    resident_tokens: int
+    num_resident: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """A session whose KV lives somewhere; `running`: a turn of it is in flight there."""
+
+    session: str
+    tenant: str
+    replica: str
+    tokens: int
+    running: bool
+    idle_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingTurn:
+    turn: str
+    session: str
+    model: str
+    position: int
+    waited_s: float
+    estimate_s: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """`state`: ready, loading or failed (then `reason` says why).  `window_tokens`: what a client may use:
+    the smaller of the model's window and the largest KV memory; 0 while loading."""
+
+    model: str
+    state: str
+    locality: Locality
+    window_tokens: int
+    features: frozenset[Feature]
+    num_replicas: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Totals since the router's epoch began."""
+
+    num_turns_arrived: int = 0
+    num_turns_placed: int = 0
+    num_turns_finished: int = 0
+    num_turns_rejected: int = 0
+    num_turns_cancelled: int = 0
+    num_turns_replaced: int = 0
+    num_grants_refused: int = 0
+    num_grants_void: int = 0
+    num_evictions: int = 0
+    num_extensions: int = 0
+    num_preemptions: int = 0
+    num_affinity_hits: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    epoch: int
+    nodes: tuple[NodeView, ...]
+    replicas: tuple[ReplicaStatus, ...]
+    models: tuple[ModelStatus, ...]
+    sessions: tuple[SessionStatus, ...]
+    queue: tuple[WaitingTurn, ...]
+    counters: Counters
