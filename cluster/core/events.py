@@ -139,7 +139,10 @@ class DeploymentWithdrawn:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaReady:
-    """Loaded, warmed up, and answering.  Sent again, with its leases, to every new router epoch."""
+    """Loaded, warmed up, and answering.  Sent again, with its leases, to every new router epoch.
+
+    `weights_bytes`, `kv_bytes`: memory the engine holds, 0 where it does not tell.
+    """
 
     replica: ReplicaId
     boot: BootId
@@ -156,6 +159,8 @@ class ReplicaReady:
     cause: Cause
     leases: tuple[LeaseView, ...] = ()
     resident: tuple[ResidentView, ...] = ()
+    weights_bytes: int = 0
+    kv_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

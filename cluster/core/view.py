@@ -17,7 +17,10 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
-    """One replica and its ledger as the router forecasts it."""
+    """One replica and its ledger as the router forecasts it.
+
+    `weights_bytes`, `kv_bytes`: memory its engine holds, 0 where it does not tell.
+    """
 
     replica: str
     deployment: str
@@ -33,6 +36,8 @@ class ReplicaStatus:
     reserved_tokens: int
     resident_tokens: int
     num_resident: int
+    weights_bytes: int = 0
+    kv_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
