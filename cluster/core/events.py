@@ -3,17 +3,18 @@
 | from     | events |
 |----------|--------|
 | nodes    | NodeUp, NodeReport, NodeGone |
-| config   | DeploymentDeclared, DeploymentWithdrawn |
+| people   | DeploymentDeclared, DeploymentWithdrawn, DrainAsked |
 | fronts   | ReplicaReady, ReplicaReport, ReplicaDraining, ReplicaGone, |
 |          | LeaseStarted, ExtensionAsked, LeaseEnded |
-| gateways | TurnArrived, TurnMeasured, FirstToken, TurnFinished, TurnCancelled, GrantRefused, StreamLost |
+| gateways | GatewayUp, TurnArrived, TurnMeasured, FirstToken, TurnFinished, TurnCancelled, |
+|          | GrantRefused, StreamLost |
 | clock    | Tick |
 
 Every event carries `cause`.  No event carries a word of a conversation or a secret: the journal keeps
 them all.  Sizes are in tokens unless the name says bytes; durations are seconds of their holder's clock.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from cluster.core.ids import (
@@ -138,6 +139,12 @@ class DeploymentWithdrawn:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainAsked:
+    replica: ReplicaId
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
 class ReplicaReady:
     """Loaded, warmed up, and answering.  Sent again, with its leases, to every new router epoch.
 
@@ -231,13 +238,21 @@ class LeaseEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayUp:
+    """A gateway is there; said about once a second, because the turns of a silent one are given up."""
+
+    gateway: GatewayId
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
 class TurnArrived:
     """A turn wants a place.
 
     `prompt_bytes` sizes the prompt until something better is known; `prompt_tokens` is exact where the
     gateway has it (a continuation: prompt and answer so far).  `max_tokens` None: until it stops.
-    `waited_s`: how long it has waited already, when it is told to a new router.
-    `committed`: its client has a 200; it is not refused any more.
+    A new router is told of every turn again: `waited_s` is how long it has waited already, `committed`
+    that its client has a 200 and it is not refused any more, `lease` under what it runs already.
     """
 
     turn: TurnId
@@ -253,7 +268,7 @@ class TurnArrived:
     patience_s: float = 120.0
     waited_s: float = 0.0
     committed: bool = False
-    avoid: frozenset[ReplicaId] = field(default_factory=frozenset[ReplicaId])
+    lease: LeaseId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +341,7 @@ Event = (
     | NodeGone
     | DeploymentDeclared
     | DeploymentWithdrawn
+    | DrainAsked
     | ReplicaReady
     | ReplicaReport
     | ReplicaDraining
@@ -333,6 +349,7 @@ Event = (
     | LeaseStarted
     | ExtensionAsked
     | LeaseEnded
+    | GatewayUp
     | TurnArrived
     | TurnMeasured
     | FirstToken
