@@ -1,0 +1,151 @@
+"""A random model for tests and benches: a real GGUF that llama.cpp runs, with about a million parameters.
+
+It says nothing that makes sense, but everything around its words is real: a byte-level tokenizer, control
+tokens, a ChatML template with tools, a window, a KV cache.  The same shape and seed give the same bytes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import gguf
+import numpy as np
+
+CONTROL = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
+MARKERS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
+MERGES = ("h e", "Ġ t", "Ġt he", "i n", "a n")
+
+CHATML = """\
+{%- set first = messages[0] -%}
+{%- if tools or first.role == 'system' %}<|im_start|>system
+{% if first.role == 'system' %}{{ first.content }}
+{% endif %}
+{%- if tools %}Tools:
+{% for tool in tools %}{{ tool | tojson }}
+{% endfor %}Call one with <tool_call>{"name": ..., "arguments": ...}</tool_call>
+{% endif %}<|im_end|>
+{% endif %}
+{%- for message in messages if message.role != 'system' or not loop.first %}
+{%- set role = 'user' if message.role == 'tool' else message.role %}<|im_start|>{{ role }}
+{% if message.content %}{{ message.content }}{% endif %}
+{%- for call in message.tool_calls or [] %}
+<tool_call>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>
+{%- endfor %}<|im_end|>
+{% endfor %}
+{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+
+PLAIN = """\
+{%- for message in messages %}{{ message.role }}: {{ message.content }}
+{% endfor %}
+{%- if add_generation_prompt %}assistant: {% endif %}"""
+
+TEMPLATES = {"chatml": CHATML, "plain": PLAIN}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What can be varied.  `extra_tokens` fills the vocabulary; sizes are in numbers, `window` in tokens."""
+
+    layers: int = 4
+    width: int = 128
+    heads: int = 4
+    kv_heads: int = 2
+    hidden: int = 384
+    window: int = 4096
+    extra_tokens: int = 0
+    template: Literal["chatml", "plain"] | None = "chatml"
+    pooling: gguf.PoolingType | None = None
+    seed: int = 7
+
+    @property
+    def head(self) -> int:
+        return self.width // self.heads
+
+
+def write(path: Path, shape: Shape = Shape()) -> Path:  # noqa: B008 - frozen
+    """Writes the model to `path`, replacing it in one step, and returns `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    writer = gguf.GGUFWriter(fresh, "llama")
+    _describe(writer, shape)
+    num_tokens = _add_tokenizer(writer, shape)
+    for name, weight in _weights(shape, num_tokens):
+        writer.add_tensor(name, weight)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    fresh.replace(path)
+    return path
+
+
+def _describe(writer: gguf.GGUFWriter, shape: Shape) -> None:
+    writer.add_name("Random tiny model")
+    writer.add_description("Random weights, for tests and benches.")
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_context_length(shape.window)
+    writer.add_embedding_length(shape.width)
+    writer.add_block_count(shape.layers)
+    writer.add_feed_forward_length(shape.hidden)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.kv_heads)
+    writer.add_rope_dimension_count(shape.head)
+    writer.add_layer_norm_rms_eps(1e-5)
+    if shape.pooling is not None:
+        writer.add_pooling_type(shape.pooling)
+
+
+def _add_tokenizer(writer: gguf.GGUFWriter, shape: Shape) -> int:
+    """Returns the size of the vocabulary: bytes, merges, fillers, markers, control tokens."""
+    normal = [*_byte_letters(), *(merge.replace(" ", "") for merge in MERGES)]
+    normal += [f"extra{number}" for number in range(shape.extra_tokens)]
+    tokens = [*normal, *MARKERS, *CONTROL]
+    types = [gguf.TokenType.NORMAL] * len(normal)
+    types += [gguf.TokenType.USER_DEFINED] * len(MARKERS) + [gguf.TokenType.CONTROL] * len(CONTROL)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_vocab_size(len(tokens))
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_token_merges(list(MERGES))
+    writer.add_eos_token_id(tokens.index("<|im_end|>"))
+    writer.add_pad_token_id(tokens.index("<|endoftext|>"))
+    writer.add_add_bos_token(False)
+    if shape.template is not None:
+        writer.add_chat_template(TEMPLATES[shape.template])
+    return len(tokens)
+
+
+def _byte_letters() -> list[str]:
+    """GPT-2's printable letter for each of the 256 bytes, in the order of the bytes."""
+    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = (byte for byte in range(256) if byte not in printable)
+    letters = {byte: chr(256 + place) for place, byte in enumerate(others)}
+    return [letters.get(byte, chr(byte)) for byte in range(256)]
+
+
+def _weights(shape: Shape, num_tokens: int) -> Iterator[tuple[str, np.ndarray]]:
+    random = np.random.default_rng(shape.seed)
+
+    def matrix(rows: int, columns: int, scale: float = 1.0) -> np.ndarray:
+        return random.normal(0, scale / columns**0.5, (rows, columns)).astype(np.float32)
+
+    width, kv_width, hidden = shape.width, shape.head * shape.kv_heads, shape.hidden
+    yield "token_embd.weight", random.normal(0, 1, (num_tokens, width)).astype(np.float32)
+    for layer in range(shape.layers):
+        yield f"blk.{layer}.attn_norm.weight", np.ones(width, np.float32)
+        yield f"blk.{layer}.attn_q.weight", matrix(width, width)
+        yield f"blk.{layer}.attn_k.weight", matrix(kv_width, width)
+        yield f"blk.{layer}.attn_v.weight", matrix(kv_width, width)
+        yield f"blk.{layer}.attn_output.weight", matrix(width, width)
+        yield f"blk.{layer}.ffn_norm.weight", np.ones(width, np.float32)
+        yield f"blk.{layer}.ffn_gate.weight", matrix(hidden, width)
+        yield f"blk.{layer}.ffn_up.weight", matrix(hidden, width)
+        yield f"blk.{layer}.ffn_down.weight", matrix(width, hidden)
+    yield "output_norm.weight", np.ones(width, np.float32)
+    # Far from ties, so that rounding in another order of batches never changes the greedy choice.
+    yield "output.weight", matrix(num_tokens, width, scale=4.0)
