@@ -5,8 +5,9 @@ No metric carries a session, a tenant or a word of a conversation.
 """
 
 from cluster.metrics.gateway import GatewayCounters
+from cluster.metrics.metric import Kind, Metric, PoolMetric
 from cluster.metrics.render import CONTENT_TYPE, render
-from cluster.metrics.table import GATEWAY_METRICS, METRICS, POOL_METRICS, Kind, Metric, PoolMetric
+from cluster.metrics.table import GATEWAY_METRICS, METRICS, POOL_METRICS
 
 __all__ = [
     "CONTENT_TYPE",

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
-from cluster.metrics.table import GATEWAY_METRICS, POOL_METRICS, Metric
+from cluster.metrics.metric import Metric
+from cluster.metrics.table import GATEWAY_METRICS, POOL_METRICS
 
 _PAGE = """# Metrics
 
-Every gateway serves them at `/metrics`. This page is generated from the table in `cluster/metrics/table.py`:
+Every gateway serves them at `/metrics`. This page is generated from the table in `cluster/metrics/`:
 `python -m cluster.metrics > docs/metrics.md`. How to look at them: [grafana.md](grafana.md).
 
 ## The pool, as its router sees it

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cluster.metrics import table
-from cluster.metrics.table import Metric
+from cluster.metrics.metric import Metric
 
 MAX_LABEL_VALUES = 100
 OTHER = "other"

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from cluster.core.view import PoolView
 from cluster.metrics import table
 from cluster.metrics.gateway import GatewayCounters, Observations
-from cluster.metrics.table import Kind, Metric, Sample
+from cluster.metrics.metric import Kind, Metric, Sample
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
