@@ -1,9 +1,11 @@
 """What gateway, front and engine say to each other: one internal turn, one internal stream.
 
     gateway ── POST /turn   (ticket, TurnRequest) ──> front      answer: a stream of frames
-    gateway ── POST /measure (TurnRequest) ────────> front      answer: {"prompt_tokens": int | null}
+    gateway ── POST /measure (ticket, TurnRequest) ─> front      answer: {"prompt_tokens": int | null}
     gateway ── POST /embed  (ticket, EmbedRequest) ─> front      answer: Embeddings
     router  ── POST /control (ticket, command) ────> front      answer: 204
+
+The ticket stands in the header `x-hearth-ticket`.
 
 Bodies and frames are msgpack maps `{"kind": ..., fields}`; frames follow each other without a separator,
 because msgpack values end by themselves.  A stream is
@@ -101,12 +103,16 @@ class Embeddings:
 @dataclass(frozen=True, slots=True)
 class Started:
     """The lease is booked.  `prompt_ids` is empty where the engine does not tell (upstreams);
-    `prompt_tokens` None likewise.  `continuable`: the answer can go on elsewhere from its ids."""
+    `prompt_tokens` None likewise.  `continuable`: the answer can go on elsewhere from its ids.
+    `formats`: how the model writes reasoning and tool calls, as in `EngineFacts`.  `locality`: where
+    the answer is computed, a word of `core.events.Locality`."""
 
     kind: ClassVar[Literal["started"]] = "started"
     prompt_tokens: int | None
     prompt_ids: tuple[int, ...] = ()
     continuable: bool = False
+    formats: tuple[str, ...] = ()
+    locality: str = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,3 +242,16 @@ def decode_embed(data: bytes) -> EmbedRequest:
         )
     except (KeyError, TypeError, msgpack.UnpackException) as fault:
         raise ValueError(f"not an embedding request: {fault}") from fault
+
+
+def encode_embeddings(embeddings: Embeddings) -> bytes:
+    return msgpack.packb({"vectors": embeddings.vectors, "prompt_tokens": embeddings.prompt_tokens})
+
+
+def decode_embeddings(data: bytes) -> Embeddings:
+    """Raises ValueError on what is not embeddings."""
+    try:
+        body = msgpack.unpackb(data)
+        return Embeddings(tuple(map(tuple, body["vectors"])), body["prompt_tokens"])
+    except (KeyError, TypeError, msgpack.UnpackException) as fault:
+        raise ValueError(f"not embeddings: {fault}") from fault
