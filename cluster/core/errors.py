@@ -19,7 +19,6 @@ Each class keeps its raw constructor arguments in `args`, so an error survives p
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 MAX_RETRY_AFTER_S = 30.0
 """A client that is told to wait longer than its own limit leaves for its fallback: never tell it so."""
@@ -33,10 +32,10 @@ class HearthError(Exception):
     cannot help.
     """
 
-    status: ClassVar[int] = 500
-    type: ClassVar[str] = "server_error"
-    code: ClassVar[str] = "server_error"
-    should_retry: ClassVar[bool | None] = None
+    status: int = 500
+    type: str = "server_error"
+    code: str = "server_error"
+    should_retry: bool | None = None
 
     @property
     def message(self) -> str:

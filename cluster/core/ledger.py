@@ -95,6 +95,12 @@ class Ledger:
         rounded = self.blocks(reserved_tokens)
         self.leases[lease] = replace(self.leases[lease], reserved_tokens=rounded)
 
+    def adopt(self, reservation: Reservation) -> None:
+        """Takes in, or replaces, a lease that another book holds already, whether it fits here or not."""
+        self.resident.pop(reservation.session, None)
+        rounded = self.blocks(reservation.reserved_tokens)
+        self.leases[reservation.lease] = replace(reservation, reserved_tokens=rounded)
+
     def end(self, lease: LeaseId, resident_tokens: int, now: float) -> None:
         """Ends a lease; `resident_tokens` of its session stay, as far as they were reserved."""
         reservation = self.leases.pop(lease)

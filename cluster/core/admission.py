@@ -1,0 +1,123 @@
+"""How much KV memory a turn needs, and whether it can ever have it.
+
+need = prompt + output to reserve
+prompt: exact where measured, else bytes / (bytes per token of this session) with a margin
+output: max_tokens if small or usual, else what this session really uses, extended while it runs
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from cluster.core.errors import ContextLengthExceeded, HearthError, InvalidField, NeverFits
+from cluster.core.events import Feature
+from cluster.core.learning import Memory
+from cluster.core.state import Replica, Turn
+
+STEP_TOKENS = 256
+"""An answer that outgrows its reservation gets more in steps of this."""
+
+ESTIMATE_MARGIN = 1.1
+TEMPLATE_TOKENS = 16
+"""What a chat template adds around a message that bytes do not show."""
+
+NEAR_LIMIT = 1.5
+"""An estimate within this factor of a limit is not trusted: the tokenizer is asked."""
+
+SMALL_HEADROOM_SHARE = 8
+"""At most an eighth of a replica's KV memory is held back for growing answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Tokens.  `limit_tokens`: prompt + the most the client allows; `open_ended`: it may grow that far."""
+
+    prompt_tokens: int
+    output_tokens: int
+    limit_tokens: int | None
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.output_tokens
+
+    @property
+    def open_ended(self) -> bool:
+        return self.limit_tokens is None or self.limit_tokens > self.tokens
+
+
+def need_of(turn: Turn, memory: Memory) -> Need:
+    """What to reserve for this turn."""
+    arrived = turn.arrived
+    prompt = turn.prompt_tokens
+    if prompt is None:
+        guess = memory.prompt_tokens(arrived.session, arrived.model, arrived.prompt_bytes)
+        prompt = ceil(guess * ESTIMATE_MARGIN) + TEMPLATE_TOKENS
+    usual = ceil(memory.usual_output(arrived.session, arrived.model) * ESTIMATE_MARGIN)
+    if arrived.max_tokens is None:
+        return Need(prompt, max(usual - turn.generated_tokens, STEP_TOKENS), None)
+    left = max(arrived.max_tokens - turn.generated_tokens, 0)
+    output = min(left, max(usual - turn.generated_tokens, STEP_TOKENS))
+    return Need(prompt, output, prompt + left)
+
+
+def clamp(need: Need, replica: Replica) -> Need:
+    """The need at this replica: an open end cannot reserve more than the replica could ever hold, and
+    an unmeasured prompt is not kept out by our own margin."""
+    most = largest(replica)
+    prompt = min(need.prompt_tokens, most)
+    return Need(prompt, min(need.output_tokens, most - prompt), need.limit_tokens)
+
+
+def largest(replica: Replica) -> int:
+    """The longest sequence the replica could hold, empty."""
+    capacity = replica.ready.capacity
+    held = capacity.kv_tokens // capacity.block_tokens * capacity.block_tokens
+    return min(held, capacity.window_tokens)
+
+
+def wants_measure(turn: Turn, need: Need, replicas: Sequence[Replica]) -> Replica | None:
+    """The replica whose tokenizer shall say the exact size, where the estimate is too near a limit."""
+    if turn.measured or not replicas:
+        return None
+    able = [replica for replica in replicas if Feature.MEASURE in replica.ready.features]
+    needed = need.prompt_tokens + (turn.arrived.max_tokens or 1)
+    near = needed * NEAR_LIMIT > max(largest(replica) for replica in replicas)
+    return able[0] if able and near else None
+
+
+def impossible(turn: Turn, replicas: Sequence[Replica]) -> HearthError | None:
+    """Why no replica could ever hold the turn, in numbers; None while one could, or nobody knows.
+
+    Judged on exact sizes alone: an estimate never refuses.
+    """
+    if turn.prompt_tokens is None or not replicas:
+        return None
+    prompt = turn.prompt_tokens - turn.generated_tokens
+    asked = turn.arrived.max_tokens
+    total = prompt + (1 if asked is None else asked)
+    window = max(replica.ready.capacity.window_tokens for replica in replicas)
+    if total > window:
+        return ContextLengthExceeded(window, prompt, asked or 0)
+    capacity = max(largest(replica) for replica in replicas)
+    return NeverFits(window, capacity, prompt, asked or 0) if total > capacity else None
+
+
+def incapable(turn: Turn, replicas: Sequence[Replica]) -> HearthError | None:
+    """Why none of the model's replicas can do what the turn asks for; None: one can, or none is there."""
+    if not replicas:
+        return None
+    able = frozenset[Feature]().union(*(replica.ready.features for replica in replicas))
+    missing = sorted(turn.arrived.needs - able)
+    if not missing:
+        return None
+    there = ", ".join(sorted(able))
+    return InvalidField(
+        "model",
+        f"`{turn.arrived.model}` cannot do: {', '.join(missing)} (it can: {there}).",
+        "Choose another model; `GET /v1/models` lists what each one can do.",
+    )
+
+
+def headroom(replica: Replica, num_growing: int) -> int:
+    """Tokens to keep free for answers that may still grow."""
+    return min(num_growing * STEP_TOKENS, replica.ready.capacity.kv_tokens // SMALL_HEADROOM_SHARE)

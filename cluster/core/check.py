@@ -1,0 +1,43 @@
+"""The invariants of the machine, as code.  Run after every test, every simulated step, and when idle."""
+
+from cluster.core.context import Context
+from cluster.core.state import Phase, Replica, Turn
+
+
+def check_state(ctx: Context) -> None:
+    """Raises AssertionError naming the first broken invariant."""
+    for replica in ctx.state.replicas.values():
+        _check_replica(replica)
+    for turn in ctx.state.turns.values():
+        _check_turn(ctx, turn)
+    waiting = sum(turn.phase is Phase.WAITING for turn in ctx.state.turns.values())
+    again = sum(turn.committed or turn.num_lost > 0 for turn in ctx.state.turns.values())
+    assert waiting <= ctx.limits.queue + again + _num_requeued(ctx), "the queue is over its bound"
+    assert not ctx.commands, "commands were left behind"
+
+
+def _num_requeued(ctx: Context) -> int:
+    """Turns that were placed once are taken back into a full queue: a turn is never lost for a bound."""
+    return ctx.counts["num_grants_refused"] + ctx.counts["num_grants_void"] + ctx.counts["num_turns_replaced"]
+
+
+def _check_replica(replica: Replica) -> None:
+    ledger = replica.ledger
+    if not replica.surprised:
+        ledger.check()
+    assert replica.granted.keys() <= ledger.leases.keys(), "a grant that is not booked"
+    assert replica.growing <= ledger.leases.keys(), "a growing lease that is not booked"
+
+
+def _check_turn(ctx: Context, turn: Turn) -> None:
+    replica = ctx.replica_of(turn)
+    match turn.phase:
+        case Phase.WAITING:
+            assert turn.lease is None, f"{turn.turn} waits and has a lease"
+            assert turn.replica is None, f"{turn.turn} waits and has a replica"
+        case Phase.GRANTED | Phase.RUNNING if replica is not None:
+            assert turn.lease in replica.ledger.leases, f"{turn.turn} is {turn.phase} without a lease"
+            granted = turn.lease in replica.granted
+            assert granted == (turn.phase is Phase.GRANTED), f"{turn.turn} is {turn.phase}"
+        case _:
+            assert turn.lease is not None, f"{turn.turn} is {turn.phase} and never had a lease"

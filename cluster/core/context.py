@@ -1,0 +1,79 @@
+"""What the handlers of one machine share: its state, what it has learned, its counts, its commands."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from cluster.core.commands import Command, Reject
+from cluster.core.errors import HearthError
+from cluster.core.ids import Cause, LeaseId
+from cluster.core.learning import Memory
+from cluster.core.placement import Policy
+from cluster.core.queue import FairQueue
+from cluster.core.state import Phase, Replica, State, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds and patience of the machine.  Seconds, except the queue's, which are turns.
+
+    `commit_after_s` stays under the four seconds for which a status line may be held back.
+    `max_wait_s` ends the wait of a committed turn: every wait has an end.
+    """
+
+    queue: int = 512
+    queue_per_tenant: int = 256
+    commit_after_s: float = 3.5
+    max_wait_s: float = 1800.0
+    grant_void_s: float = 10.0
+    replica_silent_s: float = 5.0
+    node_silent_s: float = 10.0
+    gateway_silent_s: float = 10.0
+    measure_s: float = 5.0
+    skip_s: float = 15.0
+    max_losses: int = 3
+
+
+@dataclass(slots=True)
+class Context:
+    """`dirty`: room may have appeared, the whole queue is worth another look."""
+
+    epoch: int
+    policy: Policy
+    limits: Limits
+    state: State = field(default_factory=State)
+    memory: Memory = field(default_factory=Memory)
+    queue: FairQueue = field(default_factory=FairQueue)
+    counts: Counter[str] = field(default_factory=Counter[str])
+    commands: list[Command] = field(default_factory=list[Command])
+    dirty: bool = False
+    num_leases_made: int = 0
+
+    def emit(self, command: Command) -> None:
+        self.commands.append(command)
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Counts what was done, once, at commit; names are those of `view.Counters`."""
+        self.counts[name] += by
+
+    def new_lease(self) -> LeaseId:
+        self.num_leases_made += 1
+        return LeaseId(f"{self.epoch}-{self.num_leases_made}")
+
+    def replica_of(self, turn: Turn) -> Replica | None:
+        return None if turn.replica is None else self.state.replicas.get(turn.replica)
+
+    def reject(self, turn: Turn, error: HearthError, cause: Cause) -> None:
+        """Answers the turn with an error, whatever its phase, and forgets it."""
+        self.emit(Reject(turn.turn, turn.arrived.gateway, error, cause))
+        self.count("num_turns_rejected")
+        self.forget(turn)
+
+    def forget(self, turn: Turn) -> None:
+        self.state.turns.pop(turn.turn, None)
+
+    def requeue(self, turn: Turn) -> None:
+        """Back into the queue, at the place its tag gives it."""
+        turn.phase = Phase.WAITING
+        turn.replica = turn.lease = turn.granted_at = turn.started_at = turn.first_token_at = None
+        turn.skipped_at, turn.ended_at, turn.told_position = None, None, 0
+        self.dirty = True

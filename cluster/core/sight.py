@@ -1,0 +1,107 @@
+"""The machine's state as people see it."""
+
+from cluster.core.admission import largest, need_of
+from cluster.core.context import Context
+from cluster.core.events import Feature, Locality
+from cluster.core.queue import in_order
+from cluster.core.state import Phase, Replica
+from cluster.core.view import (
+    Counters,
+    ModelStatus,
+    NodeView,
+    PoolView,
+    ReplicaStatus,
+    SessionStatus,
+    WaitingTurn,
+)
+from cluster.core.waiting import estimate_queue
+
+
+def view_of(ctx: Context, now: float) -> PoolView:
+    state = ctx.state
+    return PoolView(
+        epoch=ctx.epoch,
+        nodes=tuple(
+            NodeView(node.node, node.memory_bytes, node.memory_free_bytes) for node in state.nodes.values()
+        ),
+        replicas=tuple(_replica(replica) for replica in state.replicas.values()),
+        models=tuple(_model(ctx, model) for model in state.models()),
+        sessions=tuple(session for replica in state.replicas.values() for session in _sessions(replica, now)),
+        queue=_queue(ctx, now),
+        counters=Counters(**ctx.counts),
+    )
+
+
+def _replica(replica: Replica) -> ReplicaStatus:
+    ready, ledger = replica.ready, replica.ledger
+    return ReplicaStatus(
+        replica=ready.replica,
+        deployment=ready.deployment,
+        node=ready.node,
+        model=ready.model,
+        engine=ready.engine,
+        locality=ready.locality,
+        state="draining" if replica.draining else "ready",
+        capacity=ready.capacity,
+        speed=replica.speed,
+        features=ready.features,
+        num_leases=len(ledger.leases),
+        reserved_tokens=ledger.reserved_tokens,
+        resident_tokens=ledger.resident_tokens,
+        num_resident=len(ledger.resident),
+        weights_bytes=ready.weights_bytes,
+        kv_bytes=ready.kv_bytes,
+    )
+
+
+def _model(ctx: Context, model: str) -> ModelStatus:
+    replicas = ctx.state.replicas_of(model)
+    declared = [each for each in ctx.state.deployments.values() if each.model == model]
+    failed = next((each.failed for each in declared if each.failed), "")
+    localities = [replica.ready.locality for replica in replicas] or [each.locality for each in declared]
+    state = "ready" if replicas else "failed" if failed else "loading"
+    return ModelStatus(
+        model=model,
+        state=state,
+        locality=Locality.HOSTED if Locality.HOSTED in localities else Locality.LOCAL,
+        window_tokens=max((largest(replica) for replica in replicas), default=0),
+        features=frozenset[Feature]().union(*(replica.ready.features for replica in replicas)),
+        num_replicas=len(replicas),
+        reason=failed if state == "failed" else "",
+    )
+
+
+def _sessions(replica: Replica, now: float) -> list[SessionStatus]:
+    running = [
+        SessionStatus(
+            str(lease.session), lease.session.tenant, replica.replica, lease.reserved_tokens, True, 0.0
+        )
+        for lease in replica.ledger.leases.values()
+    ]
+    idle = [
+        SessionStatus(
+            str(each.session), each.session.tenant, replica.replica, each.tokens, False, now - each.last_used
+        )
+        for each in replica.ledger.resident.values()
+    ]
+    return running + idle
+
+
+def _queue(ctx: Context, now: float) -> tuple[WaitingTurn, ...]:
+    waiting = in_order(ctx.state.turns.values())
+    estimates: dict[str, float] = {}
+    for model in {turn.arrived.model for turn in waiting}:
+        estimates |= estimate_queue(ctx, model, now)
+    return tuple(
+        WaitingTurn(
+            turn=turn.turn,
+            session=str(turn.arrived.session),
+            model=turn.arrived.model,
+            position=position,
+            waited_s=now - turn.arrived_at,
+            estimate_s=estimates[turn.turn],
+            tokens=need_of(turn, ctx.memory).tokens,
+        )
+        for position, turn in enumerate(waiting, start=1)
+        if turn.phase is Phase.WAITING
+    )

@@ -1,0 +1,135 @@
+"""The machine's state: plain records, written by RouterMachine alone.
+
+A turn's phases (rows: where it is; the machine forgets a turn when it is over):
+
+    WAITING  in the queue             Place          -> GRANTED
+    GRANTED  told to its gateway      LeaseStarted   -> RUNNING    refused, void -> WAITING
+    RUNNING  booked by the front      LeaseEnded     -> ENDING     StreamLost    -> WAITING
+                                      ReplicaGone    -> ENDING
+    ENDING   its lease is over        StreamLost     -> WAITING
+    any                               TurnFinished, TurnCancelled, Reject: over
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from cluster.core.events import Feature, Locality, ReplicaReady, Speed, TurnArrived
+from cluster.core.ids import BootId, DeploymentId, GatewayId, LeaseId, NodeId, ReplicaId, TurnId
+from cluster.core.ledger import Ledger
+
+
+class Phase(StrEnum):
+    WAITING = "waiting"
+    GRANTED = "granted"
+    RUNNING = "running"
+    ENDING = "ending"
+
+
+@dataclass(slots=True)
+class Turn:
+    """One turn that is not over.  Times are the machine's `now`.
+
+    `start_tag`: its place in the fair order, kept when it has to wait again.  `measured`: its prompt
+    size is exact, or cannot be had.  `skipped_at`: since when later turns have gone before it.
+    """
+
+    arrived: TurnArrived
+    arrived_at: float
+    start_tag: float
+    phase: Phase = Phase.WAITING
+    committed: bool = False
+    prompt_tokens: int | None = None
+    generated_tokens: int = 0
+    measured: bool = False
+    measuring_since: float | None = None
+    replica: ReplicaId | None = None
+    lease: LeaseId | None = None
+    granted_at: float | None = None
+    started_at: float | None = None
+    first_token_at: float | None = None
+    ended_at: float | None = None
+    skipped_at: float | None = None
+    lost_boots: set[BootId] = field(default_factory=set[BootId])
+    num_lost: int = 0
+    told_position: int = 0
+
+    @property
+    def turn(self) -> TurnId:
+        return self.arrived.turn
+
+
+@dataclass(slots=True)
+class Replica:
+    """One replica as the router knows it.
+
+    `granted`: leases its front has not booked yet.  `growing`: leases that may outgrow their
+    reservation.  `surprised`: the front's book holds more than
+    the forecast had room for.  `doubted`: it refused a grant; nothing more until it reports.
+    """
+
+    ready: ReplicaReady
+    ledger: Ledger
+    speed: Speed
+    last_seen: float
+    draining: bool = False
+    surprised: bool = False
+    doubted: bool = False
+    granted: dict[LeaseId, float] = field(default_factory=dict[LeaseId, float])
+    growing: set[LeaseId] = field(default_factory=set[LeaseId])
+
+    @property
+    def replica(self) -> ReplicaId:
+        return self.ready.replica
+
+    @property
+    def boot(self) -> BootId:
+        return self.ready.boot
+
+    def take_back(self, lease: LeaseId) -> None:
+        """Undoes a grant that the front never booked."""
+        self.ledger.leases.pop(lease, None)
+        self.granted.pop(lease, None)
+        self.growing.discard(lease)
+
+
+@dataclass(slots=True)
+class Deployment:
+    """`failed`: why it will not run, empty while it may."""
+
+    deployment: DeploymentId
+    model: str
+    locality: Locality
+    failed: str = ""
+
+
+@dataclass(slots=True)
+class Node:
+    node: NodeId
+    memory_bytes: int
+    memory_free_bytes: int
+    last_seen: float
+
+
+@dataclass(slots=True)
+class State:
+    nodes: dict[NodeId, Node] = field(default_factory=dict[NodeId, Node])
+    deployments: dict[DeploymentId, Deployment] = field(default_factory=dict[DeploymentId, Deployment])
+    replicas: dict[ReplicaId, Replica] = field(default_factory=dict[ReplicaId, Replica])
+    gateways: dict[GatewayId, float] = field(default_factory=dict[GatewayId, float])
+    turns: dict[TurnId, Turn] = field(default_factory=dict[TurnId, Turn])
+
+    def replicas_of(self, model: str) -> list[Replica]:
+        return [replica for replica in self.replicas.values() if replica.ready.model == model]
+
+    def serves(self, model: str) -> bool:
+        """Whether a turn for this model may wait here."""
+        declared = any(each.model == model and not each.failed for each in self.deployments.values())
+        return declared or bool(self.replicas_of(model))
+
+    def models(self) -> list[str]:
+        declared = {each.model for each in self.deployments.values()}
+        return sorted(declared | {replica.ready.model for replica in self.replicas.values()})
+
+
+def can_serve(replica: Replica, needs: frozenset[Feature]) -> bool:
+    return needs <= replica.ready.features
