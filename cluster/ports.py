@@ -10,7 +10,7 @@ from typing import Protocol
 from cluster.core.commands import ToGateway
 from cluster.core.events import Event, ReplicaReady
 from cluster.core.ids import GatewayId
-from cluster.core.view import PoolView
+from cluster.core.view import LoadingStatus, PoolView
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,10 @@ class RouterPort(Protocol):
 
     async def ready(self, event: ReplicaReady, secret: bytes) -> int:
         """A front is there.  `secret` signs its tickets and is kept out of journal and logs."""
+        ...
+
+    async def loading(self, status: LoadingStatus) -> int:
+        """How far a replica's start has come, for people; the next `ready` ends it."""
         ...
 
     async def post(self, events: Sequence[Event]) -> int:

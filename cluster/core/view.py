@@ -99,6 +99,16 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadingStatus:
+    """A replica on its way to ready.  `fraction` 0..1 of its stage, None where it cannot be known."""
+
+    deployment: str
+    replica: str
+    stage: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PoolView:
     epoch: int
     nodes: tuple[NodeView, ...]
@@ -107,3 +117,4 @@ class PoolView:
     sessions: tuple[SessionStatus, ...]
     queue: tuple[WaitingTurn, ...]
     counters: Counters
+    loading: tuple[LoadingStatus, ...] = ()
