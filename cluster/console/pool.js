@@ -1,0 +1,101 @@
+// What the pool looks like now: models, machines, sessions, queue.
+
+import { el, show } from "./dom.js";
+import { age, bytes, count, plural, seconds } from "./format.js";
+import { memory } from "./memory.js";
+import { replica } from "./replica.js";
+
+const MAX_ROWS = 40;
+
+export class Pool {
+  constructor(page) {
+    this.page = page;
+  }
+
+  /** Draws a view; `mine` is the session of this page's chat. */
+  seen(view, mine) {
+    const { models, machines, sessions, queue } = this.page;
+    show(models, view.models, () => modelRows(view.models));
+    show(machines, [view.nodes, view.replicas], () => machineCards(view));
+    const lives = view.sessions.map((one) => ({ ...one, idle_s: age(one.idle_s), mine: one.session.includes(mine) }));
+    show(sessions, [lives, view.replicas.length], () => sessionRows(lives, view.replicas));
+    show(queue, view.queue, () => queueRows(view.queue));
+  }
+}
+
+function modelRows(models) {
+  const notReady = models.filter((model) => model.state !== "ready");
+  if (!models.length) {
+    return [el("h2", {}, "No model yet"), el("p", { class: "empty" }, "Name one in hearth.yaml, then run ", el("code", {}, "hearth up"), ".")];
+  }
+  return notReady.map((model) =>
+    el(
+      "div",
+      { class: `model ${model.state}` },
+      el("p", {}, el("b", {}, model.model), ` ${model.state === "failed" ? "could not be loaded" : "is loading"}`),
+      model.reason ? el("p", { class: "reason" }, model.reason) : null,
+      model.state === "loading" ? el("progress", { "aria-label": `Loading ${model.model}` }) : null,
+    ),
+  );
+}
+
+function machineCards(view) {
+  if (!view.nodes.length) return [el("h2", {}, "Machines"), el("p", { class: "empty" }, "No machine has reported yet.")];
+  return [el("h2", {}, "Machines"), ...view.nodes.map((node) => machine(node, view.replicas))];
+}
+
+function machine(node, replicas) {
+  const here = replicas.filter((one) => one.node === node.node);
+  const engines = here.length ? here.map(replica) : [el("p", { class: "empty" }, "No engine runs here.")];
+  return el(
+    "article",
+    { class: "machine" },
+    el("h3", {}, node.node, el("small", {}, `${bytes(node.memory_free_bytes)} free of ${bytes(node.memory_bytes)}`)),
+    memory(node, here),
+    ...engines,
+  );
+}
+
+function sessionRows(sessions, replicas) {
+  const where = Object.fromEntries(replicas.map((one) => [one.replica, one]));
+  const rows = sessions.slice(0, MAX_ROWS).map((one) => sessionRow(one, where[one.replica]));
+  const empty = "None. A session lives where its KV is; it appears with its first turn.";
+  return table(`Sessions`, sessions.length, ["session", "lives on", "tokens", ""], rows, empty);
+}
+
+function sessionRow(one, home) {
+  const state = one.running ? el("span", { class: "badge running" }, "running") : `idle ${one.idle_s}`;
+  return el(
+    "tr",
+    { class: one.mine ? "mine" : null },
+    el("td", { class: "name", title: one.session }, one.mine ? "this chat" : one.session),
+    el("td", { title: one.replica }, home ? `${home.node} · ${home.model}` : one.replica),
+    el("td", { class: "number" }, count(one.tokens)),
+    el("td", {}, state),
+  );
+}
+
+function queueRows(queue) {
+  const rows = queue.slice(0, MAX_ROWS).map((turn) =>
+    el(
+      "tr",
+      {},
+      el("td", { class: "number" }, count(turn.position)),
+      el("td", { class: "name", title: turn.session }, turn.session),
+      el("td", {}, turn.model),
+      el("td", { class: "number" }, count(turn.tokens)),
+      el("td", { class: "number" }, seconds(turn.waited_s)),
+      el("td", { class: "number" }, seconds(turn.estimate_s)),
+    ),
+  );
+  return table("Queue", queue.length, ["#", "session", "model", "tokens", "waited", "to go"], rows, "Nobody waits.");
+}
+
+function table(title, size, heads, rows, empty) {
+  const heading = el("h2", {}, title, el("small", {}, count(size)));
+  if (!rows.length) return [heading, el("p", { class: "empty" }, empty)];
+  const more = size > rows.length ? el("p", { class: "empty" }, `and ${plural(size - rows.length, "more")}`) : null;
+  const head = el("tr", {}, ...heads.map((word) => el("th", { scope: "col" }, word)));
+  const body = el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows));
+  return [heading, el("div", { class: "scroll" }, body), more];
+}
