@@ -78,6 +78,7 @@ class Measure:
 
     turn: TurnId
     gateway: GatewayId
+    session: SessionKey
     replica: ReplicaId
     endpoint: str
     cause: Cause

@@ -50,7 +50,8 @@ def _settled(ctx: Context, turn: Turn, cause: Cause, now: float) -> bool:
         turn.measured = True
         return True
     turn.measuring_since = now
-    ctx.emit(Measure(turn.turn, turn.arrived.gateway, measurer.replica, measurer.ready.endpoint, cause))
+    arrived, ready = turn.arrived, measurer.ready
+    ctx.emit(Measure(turn.turn, arrived.gateway, arrived.session, ready.replica, ready.endpoint, cause))
     return False
 
 
