@@ -15,7 +15,7 @@ export class Pool {
   /** Draws a view; `mine` is the session of this page's chat. */
   seen(view, mine) {
     const { models, machines, sessions, queue } = this.page;
-    show(models, view.models, () => modelRows(view.models));
+    show(models, [view.models, view.loading], () => startRows(view));
     show(machines, [view.nodes, view.replicas], () => machineCards(view));
     const lives = view.sessions.map((one) => ({ ...one, idle_s: age(one.idle_s), mine: one.session.includes(mine) }));
     show(sessions, [lives, view.replicas.length], () => sessionRows(lives, view.replicas));
@@ -23,19 +23,29 @@ export class Pool {
   }
 }
 
-function modelRows(models) {
-  const notReady = models.filter((model) => model.state !== "ready");
+/** What is on its way or failed; models that are ready show as the replicas of their machines. */
+function startRows({ models, loading }) {
   if (!models.length) {
     return [el("h2", {}, "No model yet"), el("p", { class: "empty" }, "Name one in hearth.yaml, then run ", el("code", {}, "hearth up"), ".")];
   }
-  return notReady.map((model) =>
-    el(
-      "div",
-      { class: `model ${model.state}` },
-      el("p", {}, el("b", {}, model.model), ` ${model.state === "failed" ? "could not be loaded" : "is loading"}`),
-      model.reason ? el("p", { class: "reason" }, model.reason) : null,
-      model.state === "loading" ? el("progress", { "aria-label": `Loading ${model.model}` }) : null,
-    ),
+  const failed = models.filter((model) => model.state === "failed");
+  const silent = loading.length ? [] : models.filter((model) => model.state === "loading");
+  return [
+    ...failed.map((one) => start("failed", one.model, "could not be loaded", one.reason)),
+    ...loading.map((one) => start("loading", one.deployment, "is loading", one.stage, one.fraction)),
+    ...silent.map((one) => start("loading", one.model, "is loading", "")),
+  ];
+}
+
+/** `fraction` null: nobody can tell how far it has come. */
+function start(state, name, words, reason, fraction = null) {
+  const percent = fraction === null ? "" : `, ${Math.floor(fraction * 100)} %`;
+  return el(
+    "div",
+    { class: `model ${state}` },
+    el("p", {}, el("b", {}, name), ` ${words}`),
+    reason ? el("p", { class: "reason" }, reason + percent) : null,
+    state === "loading" ? el("progress", { "aria-label": `Loading ${name}`, value: fraction, max: 1 }) : null,
   );
 }
 
@@ -60,7 +70,7 @@ function sessionRows(sessions, replicas) {
   const where = Object.fromEntries(replicas.map((one) => [one.replica, one]));
   const rows = sessions.slice(0, MAX_ROWS).map((one) => sessionRow(one, where[one.replica]));
   const empty = "None. A session lives where its KV is; it appears with its first turn.";
-  return table(`Sessions`, sessions.length, ["session", "lives on", "tokens", ""], rows, empty);
+  return table("Sessions", sessions.length, ["session", "lives on", "tokens", ""], rows, empty);
 }
 
 function sessionRow(one, home) {

@@ -15,9 +15,13 @@ export function replica(one) {
     el("h4", {}, one.model, el("span", { class: `badge ${one.locality}` }, one.locality), state(one)),
     el("p", { class: "engine" }, `${one.engine} · ${plural(one.num_leases, "turn")} running`),
     slots(one),
-    el("p", {}, `KV ${count(used)} of ${about}${count(kv_tokens)} tokens: ${count(one.reserved_tokens)} reserved, ` +
-      `${count(one.resident_tokens)} resident`),
+    el("p", { class: "tokens" }, el("b", {}, count(used)), ` of ${about}${count(kv_tokens)} KV tokens`, parts(one)),
   );
+}
+
+function parts(one) {
+  const words = `${count(one.reserved_tokens)} reserved, ${count(one.resident_tokens)} resident`;
+  return el("small", {}, words);
 }
 
 function state(one) {

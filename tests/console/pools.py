@@ -5,6 +5,7 @@ from dataclasses import replace
 from cluster.core.events import Capacity, Feature, Locality, Speed
 from cluster.core.view import (
     Counters,
+    LoadingStatus,
     ModelStatus,
     NodeView,
     PoolView,
@@ -111,9 +112,16 @@ LOADING = replace(
     EMPTY,
     nodes=(NodeView("laptop", 16 * GIB, 9 * GIB),),
     models=(
-        ModelStatus("qwen3-8b", "loading", Locality.LOCAL, 0, frozenset(), 0, "Reading weights, 62 %"),
+        ModelStatus("qwen3-8b", "loading", Locality.LOCAL, 0, frozenset(), 0),
         ModelStatus(
-            "broken", "failed", Locality.LOCAL, 0, frozenset(), 0, "broken.gguf is cut short. Download it again."
+            "broken",
+            "failed",
+            Locality.LOCAL,
+            0,
+            frozenset(),
+            0,
+            "broken.gguf is cut short. Download it again.",
         ),
     ),
+    loading=(LoadingStatus("qwen3-8b", "qwen3-8b-1", "reading weights", 0.62),),
 )
