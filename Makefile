@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 export PATH := $(abspath $(BIN)):$(PATH)
 PIP := -m pip --no-input --disable-pip-version-check
 # Every file is complete and hashed, so pip resolves nothing.
-LOCKED := install --quiet --no-deps --only-binary :all: --require-hashes -r
+LOCKED := install -qq --no-deps --only-binary :all: --require-hashes -r
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --generate-hashes
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I . --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(wildcard protos/hearth/v1/*.proto)
 
@@ -31,7 +31,7 @@ test: $(VENV)/.hearth $(VENV)/.test ## every test that needs neither root nor ot
 	$(BIN)/python -m pytest $(ARGS)
 
 test-full: $(VENV)/.hearth $(VENV)/.test ## install what the other tests need and run them all; a skip is a failure
-	.ci/install-test-tools
+	@.ci/install-test-tools || echo "Something is missing: the tests that need it fail and say so."
 	HEARTH_FULL=1 $(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.hearth $(VENV)/.test ## format, lint, types, import directions, generated code
@@ -86,7 +86,7 @@ $(VENV)/.base: requirements/base.txt $(VENV)/.build
 
 $(VENV)/.hearth: pyproject.toml $(VENV)/.base
 	@echo "  hearth itself: some seconds"
-	@$(BIN)/python $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python $(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.test: requirements/test.txt $(VENV)/.base
