@@ -1,0 +1,192 @@
+"""Trains the guide: `python train.py --out guide.gguf` (`--resume` goes on from the checkpoint).
+
+Most examples show only the first tokens of the answer, where the intent is decided; the rest
+of an answer follows from its beginning and needs little practice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import random
+import time
+from pathlib import Path
+
+import torch
+from augment import Asker
+from export import write
+from model import Guide, Shape
+from text import load
+from tokenizers import Tokenizer
+from tokens import STOP, learn, prompt
+from torch import Tensor
+from torch.nn import functional
+
+OPENING_TOKENS = 8
+WHOLE_SHARE = 0.15
+QUESTION_WEIGHT = 0.1
+IGNORED = 0.0
+
+
+Row = tuple[list[int], int]
+
+
+class Batches:
+    """Draws padded batches: ids, targets and the weight of each target, all [batch, length]."""
+
+    def __init__(self, asker: Asker, tokenizer: Tokenizer, size: int) -> None:
+        self.asker, self.tokenizer, self.size = asker, tokenizer, size
+        self.answers: dict[str, list[int]] = {}
+        self.rng = random.Random(asker.rng.random())
+        self.ready: list[list[Row]] = []
+
+    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
+        if not self.ready:
+            self.ready = self._sorted_by_length()
+        rows = self.ready.pop()
+        length = max(len(ids) for ids, _ in rows)
+        ids = torch.tensor([ids + [0] * (length - len(ids)) for ids, _ in rows])
+        spans = torch.tensor([(asked, len(ids)) for ids, asked in rows])
+        at = torch.arange(1, length)
+        weight = torch.where(at < spans[:, :1], QUESTION_WEIGHT, 1.0)
+        weight = torch.where(at < spans[:, 1:], weight, IGNORED)
+        return ids[:, :-1], ids[:, 1:], weight
+
+    def _sorted_by_length(self) -> list[list[Row]]:
+        """Rows of like length share a batch, so little of it is padding."""
+        rows = [self._row(self.rng.random() < WHOLE_SHARE) for _ in range(16 * self.size)]
+        rows.sort(key=lambda row: len(row[0]))
+        batches = [rows[i : i + self.size] for i in range(0, len(rows), self.size)]
+        self.rng.shuffle(batches)
+        return batches
+
+    def _row(self, whole: bool) -> Row:
+        question, intent = self.asker.draw()
+        asked = self.tokenizer.encode(prompt(question)).ids
+        if intent.name not in self.answers:
+            self.answers[intent.name] = self.tokenizer.encode(intent.answer + STOP).ids
+        answer = self.answers[intent.name]
+        return asked + (answer if whole else answer[:OPENING_TOKENS]), len(asked)
+
+
+def rate(step: int, steps: int, peak: float) -> float:
+    """Warm-up over 300 steps, then a cosine down to a fiftieth of the peak."""
+    if step < 300:
+        return peak * (step + 1) / 300
+    return peak * (0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2)
+
+
+def step_loss(model: Guide, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    ids, targets, weight = batch
+    kept = weight > 0
+    losses = functional.cross_entropy(model(ids)[kept], targets[kept], reduction="none")
+    return (losses * weight[kept]).sum() / weight.sum()
+
+
+def follow(average: Guide, model: Guide, step: int) -> None:
+    """Moves the running average of the weights, which is what is shipped."""
+    keep = min(0.999, (step + 1) / (step + 10))
+    with torch.no_grad():
+        for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
+            slow.lerp_(fast, 1 - keep)
+
+
+class Training:
+    """Model, average, optimiser and step; saved and restored as one."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.text = load()
+        self.checkpoint = options.work / "checkpoint.pt"
+        self.tokenizer_file = options.work / "tokenizer.json"
+        self.step = 0
+        options.work.mkdir(parents=True, exist_ok=True)
+        resumed = torch.load(self.checkpoint, weights_only=True) if options.resume else None
+        if resumed is None:
+            learn(self.text, options.vocab, options.seed).save(str(self.tokenizer_file))
+        self.tokenizer = Tokenizer.from_file(str(self.tokenizer_file))
+        torch.manual_seed(options.seed)
+        shape = Shape(
+            self.tokenizer.get_vocab_size(),
+            options.width,
+            options.layers,
+            options.width // 32,
+            1,
+            options.hidden,
+        )
+        self.model = Guide(shape, options.dropout)
+        self.average = copy.deepcopy(self.model).eval()
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.05
+        )
+        if resumed is not None:
+            self.step = resumed["step"]
+            self.model.load_state_dict(resumed["model"])
+            self.average.load_state_dict(resumed["average"])
+            self.optimiser.load_state_dict(resumed["optimiser"])
+        self.batches = Batches(Asker(self.text, options.seed + self.step), self.tokenizer, options.batch)
+
+    def save(self) -> None:
+        state = {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        fresh = self.checkpoint.with_suffix(".new")
+        torch.save(state, fresh)
+        fresh.replace(self.checkpoint)
+        write(self.options.out, self.average, self.tokenizer)
+
+    def run(self) -> None:
+        options, began, first = self.options, time.monotonic(), self.step
+        saved, shown = began, 0.0
+        while self.step < options.steps and time.monotonic() - began < options.seconds:
+            shown += self._step() / 100
+            if self.step % 100 == 0:
+                spent = time.monotonic() - began
+                left = spent / (self.step - first) * (options.steps - self.step)
+                print(f"step {self.step} loss {shown:.4f} spent {spent:.0f} s left {left:.0f} s", flush=True)
+                shown = 0.0
+            if time.monotonic() - saved > 120:
+                self.save()
+                saved = time.monotonic()
+        self.save()
+
+    def _step(self) -> float:
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate(self.step, self.options.steps, self.options.rate)
+        loss = step_loss(self.model, self.batches.draw())
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        follow(self.average, self.model, self.step)
+        self.step += 1
+        return loss.item()
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("guide.gguf"), help="GGUF to write")
+    parser.add_argument("--work", type=Path, default=Path("build/guide"), help="checkpoint folder")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, default=math.inf, help="stop early, to be resumed")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--vocab", type=int, default=2048)
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--layers", type=int, default=5)
+    parser.add_argument("--hidden", type=int, default=384)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    chosen = parse()
+    torch.set_num_threads(chosen.threads)
+    Training(chosen).run()
