@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,20 @@ def ending(prompt: int, cached: int, completion: int) -> list[Chunk]:
     ]
 
 
+@dataclass(frozen=True)
+class Refusal:
+    status: int
+    message: str
+
+
 class StandIn:
     """`show` changes the pool's view at once; `answers` are taken one a request.
 
-    An answer is a list of chunks, of events to wait for between them, or an error with its status.
+    An answer is a list of chunks and of events to wait for between them, or a refusal.
     """
 
     def __init__(self) -> None:
-        self.answers: list[Sequence[Chunk | asyncio.Event] | tuple[int, str]] = []
+        self.answers: list[Sequence[Chunk | asyncio.Event] | Refusal] = []
         self.requests: list[tuple[str, Chunk]] = []
         self.headers = PLACE
         self.client_gone = asyncio.Event()
@@ -77,8 +83,8 @@ class StandIn:
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.headers["x-session-affinity"], await request.json()))
         answer = self.answers.pop(0)
-        if isinstance(answer, tuple):
-            return web.json_response({"error": {"message": answer[1]}}, status=answer[0])
+        if isinstance(answer, Refusal):
+            return web.json_response({"error": {"message": answer.message}}, status=answer.status)
         response = await _open(request, self.headers)
         try:
             for step in answer:
@@ -105,7 +111,7 @@ async def _send(response: web.StreamResponse, data: str) -> None:
 
 
 @asynccontextmanager
-async def serving(app: web.Application) -> AsyncIterator[str]:
+async def serving(app: web.Application) -> AsyncGenerator[str]:
     """The app on a free loopback port, as its URL."""
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1)
     await runner.setup()

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.console.conftest import Watched
-from tests.console.stand_in import StandIn, delta, ending
+from tests.console.stand_in import Refusal, StandIn, delta, ending
 
 pytestmark = [pytest.mark.needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
@@ -90,7 +90,7 @@ async def test_a_refusal_is_told_in_its_own_words_and_can_be_tried_again(
     gateway: StandIn, console: Watched
 ) -> None:
     refusal = "The pool is overloaded: the queue is full. Estimated wait: 140 s."
-    gateway.answers = [(503, refusal), [delta(content="Here I am"), *ending(1, 0, 3)]]
+    gateway.answers = [Refusal(503, refusal), [delta(content="Here I am"), *ending(1, 0, 3)]]
     await say(console, "Hello")
     await expect(console.page.locator(".error")).to_contain_text(refusal)
     await console.page.get_by_role("button", name="Try again").click()
