@@ -228,5 +228,6 @@ def void_grants(ctx: Context, now: float) -> None:
                 ctx.count("num_grants_void")
                 settle(ctx, replica)
     for turn in ctx.state.turns.values():
-        if turn.phase is Phase.GRANTED and now - (turn.granted_at or now) >= ctx.limits.grant_void_s:
+        granted_at = turn.granted_at if turn.phase is Phase.GRANTED else None
+        if granted_at is not None and now - granted_at >= ctx.limits.grant_void_s:
             ctx.requeue(turn)
