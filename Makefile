@@ -16,7 +16,7 @@ LOCKED := install -qq --no-deps --only-binary :all: --require-hashes -r
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --generate-hashes
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I . --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(wildcard protos/hearth/v1/*.proto)
 
-.PHONY: help up down test test-full check bench core-machine-long protos lock clean
+.PHONY: help up down test test-full check bench core-machine-long guide protos lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,16 +50,21 @@ bench: $(VENV)/.hearth $(VENV)/.test ## measure a turn through the router agains
 core-machine-long: $(VENV)/.hearth $(VENV)/.test ## 200,000 random steps through the router machine
 	HEARTH_CORE_STEPS=200000 $(BIN)/python -m pytest tests/core/test_machine_properties.py --timeout 0 $(ARGS)
 
+guide: $(VENV)/.hearth $(VENV)/.guide ## train the model that comes along; what was interrupted goes on
+	$(BIN)/python examples/guide_model/train.py --out cluster/models/guide.gguf \
+	  $(if $(wildcard build/guide/checkpoint.pt),--resume) $(ARGS)
+
 protos: $(VENV)/.test ## generate the Python code of protos/hearth/v1/*.proto
 	$(call PROTOC,.)
 
 lock: $(VENV)/.build ## resolve requirements/*.txt anew
 	$(LOCK) pyproject.toml --extra dev -o requirements/test.txt >/dev/null
 	$(LOCK) pyproject.toml -c requirements/test.txt -o requirements/base.txt >/dev/null
+	$(LOCK) requirements/guide.in -c requirements/test.txt -o requirements/guide.txt >/dev/null
 	$(LOCK) requirements/build.in -o requirements/build.txt >/dev/null
 
-clean: ## remove the environment and everything else that git ignores
-	rm -rf $(VENV) build .ci/tools .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## remove the environment, the tools and the caches
+	rm -rf $(VENV) build/protos .ci/tools .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamps of what is installed.  An interrupted step leaves none and is done again.
@@ -91,5 +96,13 @@ $(VENV)/.hearth: pyproject.toml $(VENV)/.base
 
 $(VENV)/.test: requirements/test.txt $(VENV)/.base
 	@echo "  the test tools of $<: about a minute"
+	@$(BIN)/python $(PIP) $(LOCKED) $<
+	@touch $@
+
+# torch is no part of the lock, because its build for CPUs is on no index that every machine knows.
+$(VENV)/.guide: requirements/guide.txt requirements/torch.in $(VENV)/.base
+	@echo "  torch and what else trains the guide: one to three minutes"
+	@$(BIN)/python $(PIP) install -qq --no-deps --only-binary :all: -r requirements/torch.in \
+	  || { sed -n 's/^# *//p' requirements/torch.in; exit 1; }
 	@$(BIN)/python $(PIP) $(LOCKED) $<
 	@touch $@
