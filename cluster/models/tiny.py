@@ -12,6 +12,8 @@ from typing import Literal
 import gguf
 import numpy as np
 
+from cluster.deployments.partials import byte_letters
+
 CONTROL = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
 MARKERS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
 MERGES = ("h e", "Ġ t", "Ġt he", "i n", "a n")
@@ -48,7 +50,10 @@ TEMPLATES = {"chatml": CHATML, "plain": PLAIN}
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What can be varied.  `extra_tokens` fills the vocabulary; sizes are in numbers, `window` in tokens."""
+    """What can be varied.  `extra_tokens` fills the vocabulary; sizes are in numbers, `window` in tokens.
+
+    `is_wild`: it also ends its answers and says pieces of characters; otherwise it talks on in ASCII.
+    """
 
     layers: int = 4
     width: int = 128
@@ -59,6 +64,7 @@ class Shape:
     extra_tokens: int = 0
     template: Literal["chatml", "plain"] | None = "chatml"
     pooling: gguf.PoolingType | None = None
+    is_wild: bool = False
     seed: int = 7
 
     @property
@@ -66,7 +72,7 @@ class Shape:
         return self.width // self.heads
 
 
-def write(path: Path, shape: Shape = Shape()) -> Path:  # noqa: B008 - frozen
+def write(path: Path, shape: Shape = Shape()) -> Path:
     """Writes the model to `path`, replacing it in one step, and returns `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
@@ -101,7 +107,7 @@ def _describe(writer: gguf.GGUFWriter, shape: Shape) -> None:
 
 def _add_tokenizer(writer: gguf.GGUFWriter, shape: Shape) -> int:
     """Returns the size of the vocabulary: bytes, merges, fillers, markers, control tokens."""
-    normal = [*_byte_letters(), *(merge.replace(" ", "") for merge in MERGES)]
+    normal = [*byte_letters(), *(merge.replace(" ", "") for merge in MERGES)]
     normal += [f"extra{number}" for number in range(shape.extra_tokens)]
     tokens = [*normal, *MARKERS, *CONTROL]
     types = [gguf.TokenType.NORMAL] * len(normal)
@@ -118,14 +124,6 @@ def _add_tokenizer(writer: gguf.GGUFWriter, shape: Shape) -> int:
     if shape.template is not None:
         writer.add_chat_template(TEMPLATES[shape.template])
     return len(tokens)
-
-
-def _byte_letters() -> list[str]:
-    """GPT-2's printable letter for each of the 256 bytes, in the order of the bytes."""
-    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
-    others = (byte for byte in range(256) if byte not in printable)
-    letters = {byte: chr(256 + place) for place, byte in enumerate(others)}
-    return [letters.get(byte, chr(byte)) for byte in range(256)]
 
 
 def _weights(shape: Shape, num_tokens: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -148,4 +146,7 @@ def _weights(shape: Shape, num_tokens: int) -> Iterator[tuple[str, np.ndarray]]:
         yield f"blk.{layer}.ffn_down.weight", matrix(width, hidden)
     yield "output_norm.weight", np.ones(width, np.float32)
     # Far from ties, so that rounding in another order of batches never changes the greedy choice.
-    yield "output.weight", matrix(num_tokens, width, scale=4.0)
+    output = matrix(num_tokens, width, scale=4.0)
+    if not shape.is_wild:
+        output[128:256] = output[-len(CONTROL) :] = 0
+    yield "output.weight", output

@@ -1,0 +1,153 @@
+"""llama.cpp, embedded: its server as a child process on a Unix socket, behind the Engine seam.
+
+Embeddings come from models that say how to pool them.  Such a model answers nothing else, because its
+requests would take the slots in which sessions live.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+import psutil
+
+from cluster.config import ModelConfig
+from cluster.core.errors import ContextLengthExceeded, InvalidField, InvalidRequest
+from cluster.core.events import Capacity, Feature, Locality
+from cluster.core.ids import SessionKey
+from cluster.deployments import constrained, formats, model_hash, partials, warmup
+from cluster.deployments.engine import EngineFacts, Loading, Prompt
+from cluster.deployments.llamacpp_model import Model, load_model
+from cluster.deployments.llamacpp_process import LlamaProcess
+from cluster.deployments.llamacpp_server import LlamaServer, Refused
+from cluster.deployments.llamacpp_turn import FreeTurn, constrained_frames, failed
+from cluster.deployments.neutral import Neutralizer
+from cluster.deployments.slots import Slots
+from cluster.wire import Embeddings, EmbedRequest, Failed, Frame, TurnRequest
+
+CANCEL_TIMEOUT_S = 30.0
+"""A slot that computes on for so long after its turn was cancelled is a fault of the engine."""
+
+
+def free_memory_bytes() -> int:
+    return psutil.virtual_memory().available
+
+
+class LlamaCppEngine:
+    """One GGUF in one llama.cpp.  `free_bytes`: asked once, when the engine starts."""
+
+    def __init__(self, config: ModelConfig, free_bytes: Callable[[], int] = free_memory_bytes) -> None:
+        self._config, self._free_bytes = config, free_bytes
+        self._process = LlamaProcess()
+
+    async def start(self, progress: Callable[[Loading], None]) -> EngineFacts:
+        progress(Loading("reading the model's header"))
+        model = await asyncio.to_thread(load_model, self._config, self._free_bytes(), progress)
+        self._partials = partials.of_gguf(model.file)
+        self._neutral = Neutralizer(model.file.control_tokens)
+        self._formats = formats.of_template(model.file.chat_template or "")
+        self._slots = Slots(model.plan.num_slots)
+        self._window = model.plan.window_tokens
+        hashing = asyncio.create_task(asyncio.to_thread(model_hash.of_files, model.paths))
+        speed = await warmup.start_and_measure(self._process, model, self._config, progress)
+        progress(Loading("hashing the model"))
+        return self._facts(model, await hashing, speed)
+
+    def _facts(self, model: Model, hashed: str, speed: warmup.Speed) -> EngineFacts:
+        chat = frozenset({Feature.CHAT, Feature.GRAMMAR, Feature.MEASURE})
+        plan = model.plan
+        return EngineFacts(
+            engine="llamacpp",
+            model=self._config.name,
+            model_hash=hashed,
+            locality=Locality.LOCAL,
+            capacity=Capacity(plan.kv_tokens, plan.num_slots, plan.window_tokens),
+            speed=speed,
+            features=chat if model.pooling is None else frozenset({Feature.EMBEDDINGS}),
+            formats=self._formats,
+            weights_bytes=plan.weights_bytes,
+            kv_bytes=plan.kv_bytes,
+        )
+
+    @property
+    def _server(self) -> LlamaServer:
+        return self._process.server
+
+    async def prepare(self, request: TurnRequest) -> Prompt:
+        if request.ids is not None:
+            return self._sized(request.ids)
+        if request.prompt is not None:
+            return self._sized(await self._server.tokenize(request.prompt, parse_special=False))
+        if request.has_images:
+            raise InvalidField(
+                "messages", f"holds an image, which `{request.model}` cannot see.", "Send text alone."
+            )
+        rendered = await self._render(request)
+        return self._sized(await self._server.tokenize(rendered, parse_special=True))
+
+    async def _render(self, request: TurnRequest) -> str:
+        body = {"messages": self._neutral.objects(request.messages or ())}
+        if request.tools and request.tool_choice != "none":
+            body["tools"] = self._neutral.objects(request.tools)
+        if request.template_options:
+            body["chat_template_kwargs"] = request.template_options
+        try:
+            rendered = await self._server.render(body)
+        except Refused as fault:
+            raise InvalidField(
+                "messages", f"does not fit the model's chat template: {fault}.", "Change order or roles."
+            ) from fault
+        return rendered + (
+            constrained.opening(request, rendered, self._formats) if request.constrained else ""
+        )
+
+    def _sized(self, ids: tuple[int, ...]) -> Prompt:
+        if len(ids) >= self._window:
+            raise ContextLengthExceeded(self._window, len(ids), 1)
+        return Prompt(ids, len(ids))
+
+    async def generate(self, request: TurnRequest, prompt: Prompt) -> AsyncGenerator[Frame]:
+        assert prompt.ids is not None
+        slot = self._slots.take(request.session)
+        if slot is None:
+            yield Failed(503, "no_room", "Every slot of the engine is busy.", prompt.tokens)
+            return
+        try:
+            async with aclosing(self._frames(request, prompt.ids, slot)) as frames:
+                async for frame in frames:
+                    yield frame
+        except Refused as fault:
+            yield failed(fault, self._window, request.max_tokens)
+        finally:
+            await self._free(slot)
+
+    def _frames(self, request: TurnRequest, ids: tuple[int, ...], slot: int) -> AsyncGenerator[Frame]:
+        if request.constrained:
+            return constrained_frames(self._server, ids, slot, request)
+        return FreeTurn(self._server, self._partials, ids, slot, request).frames()
+
+    async def _free(self, slot: int) -> None:
+        try:
+            await self._server.wait_idle(slot, CANCEL_TIMEOUT_S)
+        finally:
+            self._slots.release(slot)
+
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        inputs = [self._neutral.text(text) for text in request.inputs]
+        try:
+            answer = await self._server.ask("POST", "/v1/embeddings", {"input": inputs})
+        except Refused as fault:
+            raise InvalidRequest(str(fault)) from fault
+        vectors = sorted(answer["data"], key=lambda item: item["index"])
+        return Embeddings(
+            tuple(tuple(item["embedding"]) for item in vectors), answer["usage"]["prompt_tokens"]
+        )
+
+    async def evict(self, session: SessionKey) -> None:
+        for slot in self._slots.forget(session):
+            await self._server.erase(slot)
+
+    async def died(self) -> str:
+        return await self._process.died()
+
+    async def stop(self) -> None:
+        await self._process.stop()

@@ -1,0 +1,104 @@
+"""The child process of a llama.cpp replica: llama.cpp's own server on a Unix socket, and nothing else.
+
+A process of its own, because loading holds the GIL and because a crash must end the engine alone.
+"""
+
+import importlib
+import json
+import signal
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cluster.deployments.child import follow_parent
+
+_LLAMA: Any = importlib.import_module("xllamacpp")  # compiled, without types
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the server is told.
+
+    `address`: a socket's path, or a loopback address with `port`.  `context_tokens`: KV memory shared by
+    `num_slots` sequences.  `batch_tokens`: prompt tokens computed between two looks at who went away.
+    `gpu_layers` None: all, where there is a GPU.  `exact`: without flash attention, whose rounding differs
+    on CPUs.
+    """
+
+    model: str
+    name: str
+    address: str
+    context_tokens: int
+    num_slots: int
+    batch_tokens: int
+    kv_type: str
+    threads: int
+    save_path: str
+    port: int = 0
+    gpu_layers: int | None = None
+    pooling: int | None = None
+    exact: bool = False
+
+    def to_argument(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def main() -> None:
+    follow_parent()
+    settings = Settings(**json.loads(sys.argv[1]))
+    server = _serve(settings)
+    signal.pause()
+    del server
+
+
+def _serve(settings: Settings) -> object:
+    params = _LLAMA.CommonParams()
+    params.model.path = settings.model
+    params.model_alias = {settings.name}
+    params.hostnames = [settings.address]
+    params.port = settings.port
+    _set_memory(params, settings)
+    _set_service(params, settings)
+    params.n_gpu_layers = -1 if settings.gpu_layers is None else settings.gpu_layers
+    params.cpuparams.n_threads = settings.threads
+    params.cpuparams_batch.n_threads = settings.threads
+    flash = _LLAMA.llama_flash_attn_type
+    params.flash_attn_type = (
+        flash.LLAMA_FLASH_ATTN_TYPE_DISABLED if settings.exact else flash.LLAMA_FLASH_ATTN_TYPE_ENABLED
+    )
+    if settings.pooling is not None:
+        params.embedding = True
+        params.pooling_type = _LLAMA.llama_pooling_type(settings.pooling)
+    return _LLAMA.Server(params)
+
+
+def _set_memory(params: Any, settings: Settings) -> None:  # noqa: ANN401
+    kinds = _LLAMA.ggml_type
+    kind = {"f16": kinds.GGML_TYPE_F16, "f32": kinds.GGML_TYPE_F32, "q8_0": kinds.GGML_TYPE_Q8_0}
+    params.cache_type_k = params.cache_type_v = kind[settings.kv_type]
+    params.n_ctx = settings.context_tokens
+    params.n_parallel = settings.num_slots
+    params.n_batch = params.n_ubatch = settings.batch_tokens
+    params.kv_unified = True
+    # All memory stands in the plan: no prompts kept aside, no parameters changed behind our back.
+    params.cache_ram_mib = 0
+    params.cache_idle_slots = False
+    params.fit_params = False
+    params.ctx_shift = False
+
+
+def _set_service(params: Any, settings: Settings) -> None:  # noqa: ANN401
+    # Each open stream holds a thread; fewer would starve the server's other answers.
+    params.n_threads_http = 4 * settings.num_slots + 16
+    params.slot_save_path = settings.save_path
+    params.endpoint_slots = params.endpoint_metrics = True
+    params.ui = False
+    params.offline = True
+    params.warmup = False
+    params.verbosity = 1
+    # A session's slot is our choice alone.
+    params.slot_prompt_similarity = 0.0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""A model on disk and what it gets of this machine, settled before any engine starts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.config import ModelConfig
+from cluster.deployments import gguf_file, sizing, sources
+from cluster.deployments.engine import EngineFault, Loading
+from cluster.deployments.gguf_file import GgufFile
+
+BATCH_TOKENS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """`file`: the first of `paths`.  `pooling`: llama.cpp's number of how an embedding model pools."""
+
+    paths: tuple[Path, ...]
+    file: GgufFile
+    plan: sizing.Plan
+    pooling: int | None
+
+
+def load_model(config: ModelConfig, free_bytes: int, progress: Callable[[Loading], None]) -> Model:
+    """Finds, reads, checks and plans.  Raises EngineFault."""
+    paths = sources.find(config.source, progress)
+    files = [gguf_file.read(path) for path in paths]
+    pooling = files[0].of_model("pooling_type") or None
+    _check(files[0], is_chat=pooling is None)
+    weights_bytes = sum(file.num_bytes for file in files)
+    plan = sizing.plan(files[0], weights_bytes, free_bytes, config, BATCH_TOKENS)
+    return Model(paths, files[0], plan, pooling)
+
+
+def _check(file: GgufFile, *, is_chat: bool) -> None:
+    if not file.tokens:
+        raise EngineFault(f"{file.path} has no tokenizer.", "Convert the model again with its tokenizer.")
+    if is_chat and not file.chat_template:
+        raise EngineFault(
+            f"{file.path} has no chat template: it is a base model, not made to converse.",
+            "Choose the model's instruct or chat version.",
+        )

@@ -1,0 +1,79 @@
+"""The life of the child process: its folder, its socket, its start and its end."""
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from cluster.deployments.child import Child, spawn
+from cluster.deployments.engine import EngineFault
+from cluster.deployments.llamacpp_child import Settings
+from cluster.deployments.llamacpp_server import LlamaServer
+
+LOAD_TIMEOUT_S = 1800.0
+MAX_SOCKET_BYTES = 100
+"""The kernel keeps a socket's path in about 104 bytes, on macOS; its temporary folder may be longer."""
+
+
+class LlamaProcess:
+    """One child at a time.  Its folder, for this user alone, holds the socket and what is saved."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._child: Child | None = None
+        self._server: LlamaServer | None = None
+
+    @property
+    def server(self) -> LlamaServer:
+        assert self._server is not None, "start the engine first"
+        return self._server
+
+    def new_folder(self) -> Path:
+        """Where the next child is to have its socket."""
+        folder = Path(tempfile.mkdtemp(prefix="hearth-"))
+        if len(str(folder)) + len("/engine.sock") > MAX_SOCKET_BYTES:
+            folder.rmdir()
+            folder = Path(tempfile.mkdtemp(prefix="hearth-", dir="/tmp"))
+        self._folder = folder
+        return folder
+
+    async def start(self, settings: Settings) -> None:
+        """Returns when the model is loaded.  Raises EngineFault with the child's last words."""
+        argv = [sys.executable, "-m", "cluster.deployments.llamacpp_child", settings.to_argument()]
+        self._child = await spawn(argv)
+        self._server = LlamaServer(Path(settings.address))
+        try:
+            async with asyncio.timeout(LOAD_TIMEOUT_S):
+                while not await self._server.is_loaded():
+                    self._check_alive(settings.model)
+                    await asyncio.sleep(0.05)
+        except TimeoutError as fault:
+            raise EngineFault(
+                f"{settings.model} did not load within {LOAD_TIMEOUT_S:.0f} s.", "Try a smaller model."
+            ) from fault
+
+    def _check_alive(self, model: str) -> None:
+        if self._child is not None and self._child.returncode is not None:
+            words = self._child.tail or f"exit status {self._child.returncode}"
+            raise EngineFault(
+                f"llama.cpp could not load {model}: {words}",
+                "Check that this version of llama.cpp knows the model, and that its file is whole.",
+            )
+
+    async def died(self) -> str:
+        """Returns when the child has ended, with what it said last."""
+        assert self._child is not None, "start the engine first"
+        status = await self._child.wait()
+        ended = f"signal {-status}" if status < 0 else f"exit status {status}"
+        last = self._child.tail.rpartition("\n")[2]
+        return f"llama.cpp ended with {ended}{': ' if last else ''}{last}"
+
+    async def stop(self) -> None:
+        """Ends the child and removes its folder; in any state, and twice."""
+        if self._server is not None:
+            await self._server.close()
+        if self._child is not None:
+            await self._child.stop()
+        if self._folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)

@@ -1,0 +1,100 @@
+"""How many tokens and sequences a llama.cpp engine gets from the memory that is free.
+
+weights + compute buffers + KV memory  <=  USABLE_FRACTION of what is free
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cluster.config import ModelConfig
+from cluster.core.kv import AttentionShape, kv_bytes_per_token
+from cluster.deployments.engine import EngineFault
+from cluster.deployments.gguf_file import GgufFile
+
+USABLE_FRACTION = 0.9
+DEFAULT_SLOTS = 4
+MIN_TOKENS = 256
+"""llama.cpp rounds its context to this."""
+
+_BASE_COMPUTE_BYTES = 96 * 2**20
+_BUFFERS_PER_WIDTH = 24
+_MASK_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`kv_tokens` are shared by `num_slots` sequences, none of which may be longer than `window_tokens`."""
+
+    kv_tokens: int
+    num_slots: int
+    window_tokens: int
+    weights_bytes: int
+    kv_bytes: int
+
+
+def attention_shape(file: GgufFile) -> AttentionShape:
+    """Raises EngineFault where the file does not tell."""
+    layers, heads = file.of_model("block_count"), file.of_model("attention.head_count")
+    width = file.of_model("embedding_length")
+    if not (layers and heads and width):
+        raise EngineFault(
+            f"{file.path} does not describe a language model (no layers, heads or width).",
+            "Name the model's own GGUF, not a projector's or an adapter's.",
+        )
+    kv_heads = file.of_model("attention.head_count_kv", heads)
+    head_width = width // max(_per_layer(heads, 1))
+    return AttentionShape(
+        kv_heads=_per_layer(kv_heads, layers),
+        key_width=file.of_model("attention.key_length", head_width),
+        value_width=file.of_model("attention.value_length", head_width),
+    )
+
+
+def _per_layer(value: int | Sequence[int], layers: int) -> tuple[int, ...]:
+    return (value,) * layers if isinstance(value, int) else tuple(value)
+
+
+def model_window(file: GgufFile) -> int:
+    """The longest sequence the model was made for, in tokens."""
+    return int(file.of_model("context_length", 4096))
+
+
+def plan(file: GgufFile, weights_bytes: int, free_bytes: int, config: ModelConfig, batch_tokens: int) -> Plan:
+    """Chooses; what `config` says wins and is checked.  Raises EngineFault with the numbers."""
+    num_slots = config.slots or DEFAULT_SLOTS
+    window = model_window(file)
+    token_bytes = kv_bytes_per_token(attention_shape(file), config.kv_type)
+    fixed_bytes = weights_bytes + _fixed_compute_bytes(file, batch_tokens)
+    for_tokens = int(free_bytes * USABLE_FRACTION) - fixed_bytes
+    affordable = max(for_tokens, 0) // (token_bytes + batch_tokens * _MASK_BYTES)
+    wanted = min(config.context_tokens or num_slots * window, num_slots * window)
+    kv_tokens = _rounded_up(wanted) if config.context_tokens else min(wanted, affordable)
+    if kv_tokens > affordable or kv_tokens < min(MIN_TOKENS, wanted):
+        missing_for = max(_rounded_up(wanted) if config.context_tokens else MIN_TOKENS, MIN_TOKENS)
+        raise _too_little(file, fixed_bytes, missing_for * token_bytes, missing_for, free_bytes)
+    kv_tokens = max(kv_tokens // MIN_TOKENS, 1) * MIN_TOKENS
+    return Plan(kv_tokens, num_slots, min(window, kv_tokens), weights_bytes, kv_tokens * token_bytes)
+
+
+def _rounded_up(tokens: int) -> int:
+    return -(-tokens // MIN_TOKENS) * MIN_TOKENS
+
+
+def _fixed_compute_bytes(file: GgufFile, batch_tokens: int) -> int:
+    width = int(file.of_model("embedding_length", 0))
+    numbers = len(file.tokens) + _BUFFERS_PER_WIDTH * width
+    return _BASE_COMPUTE_BYTES + batch_tokens * numbers * 4
+
+
+def _too_little(file: GgufFile, fixed_bytes: int, kv_bytes: int, tokens: int, free_bytes: int) -> EngineFault:
+    usable = int(free_bytes * USABLE_FRACTION)
+    return EngineFault(
+        f"{file.path.name} needs {_gib(fixed_bytes + kv_bytes)} (weights and buffers {_gib(fixed_bytes)}, "
+        f"KV memory {_gib(kv_bytes)} for {tokens} tokens), but of {_gib(free_bytes)} free memory "
+        f"{_gib(usable)} may be used.",
+        "Free memory, choose a smaller model, a smaller `context_tokens`, or `kv_type: q8_0`.",
+    )
+
+
+def _gib(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.2f} GiB"
