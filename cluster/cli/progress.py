@@ -1,0 +1,63 @@
+"""How far a start is: a spinner for a terminal, one line a stage for anything else."""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from rich.markup import escape
+
+from cluster.cli.terminal import err
+
+
+class Progress:
+    """Stages, one after the other, written to stderr.  `quiet`: nothing is written."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._spins = err.is_terminal and not quiet
+        self._status = err.status("", spinner="dots")
+        self._stage, self._began = "", 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.pause()
+        if kind is None:
+            self._finish()
+
+    def stage(self, words: str) -> None:
+        """Names what happens now; the stage before it is done."""
+        if words == self._stage or self._quiet:
+            return
+        self._finish()
+        self._stage, self._began = words, time.monotonic()
+        if self._spins:
+            self._show(words)
+        else:
+            err.print(words)
+
+    def loading(self, replicas: Sequence[dict[str, Any]], waiting_for: Sequence[str]) -> None:
+        """Names what the models of the pool are doing; a fraction only where it can be redrawn."""
+        self.stage(f"loading {', '.join(waiting_for)}" if waiting_for else "connecting upstreams")
+        if self._spins and replicas:
+            first = replicas[0]
+            share = f" {first['fraction']:.0%}" if first["fraction"] is not None else ""
+            self._show(f"{self._stage}: {first['stage']}{share}")
+
+    def pause(self) -> None:
+        """Leaves the terminal as it was, cursor included."""
+        self._status.stop()
+
+    def _show(self, words: str) -> None:
+        self._status.update(escape(words))
+        self._status.start()
+
+    def _finish(self) -> None:
+        if self._stage and self._spins:
+            self.pause()
+            err.print(f"[green]✓[/] {escape(self._stage)} [dim]{time.monotonic() - self._began:.1f} s[/]")
+        self._stage = ""

@@ -1,0 +1,67 @@
+"""How the commands speak: colours and tables for people, plain lines in pipes, one object of JSON."""
+
+import json
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from cluster.core.errors import InvalidField
+
+FAILED, REFUSED, NO_POOL, INTERRUPTED = 1, 2, 3, 130
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(highlight=False, soft_wrap=True, stderr=True)
+
+
+def print_json(body: object) -> None:
+    """The one object of a command's `--json`."""
+    json.dump(body, sys.stdout, indent=2, default=str)
+    print()
+
+
+class CommandFailed(Exception):
+    """Ends a command with words for people: what is wrong and what to do about it."""
+
+    def __init__(self, problem: str, remedy: str, status: int = FAILED) -> None:
+        super().__init__(problem, remedy, status)
+        self.problem, self.remedy, self.status = problem, remedy, status
+
+
+@contextmanager
+def speaking(as_json: bool) -> Generator[None]:
+    """Turns what goes wrong inside into words and an exit status; never leaves the cursor hidden."""
+    try:
+        yield
+    except CommandFailed as fault:
+        _fail(fault, as_json)
+    except InvalidField as fault:
+        _fail(CommandFailed(f"{fault.field}: {fault.problem}", fault.remedy, REFUSED), as_json)
+    except KeyboardInterrupt:
+        _fail(CommandFailed("Interrupted.", "", INTERRUPTED), as_json)
+    finally:
+        out.show_cursor(True)
+
+
+def _fail(fault: CommandFailed, as_json: bool) -> NoReturn:
+    if as_json:
+        print_json({"error": {"problem": fault.problem, "remedy": fault.remedy}})
+    else:
+        err.print(f"[bold red]✗[/] {escape(fault.problem)}")
+        if fault.remedy:
+            err.print(f"  [dim]→[/] {escape(fault.remedy)}")
+    raise typer.Exit(fault.status)
+
+
+def size_words(num_bytes: float) -> str:
+    """Bytes as people read them."""
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.1f} {unit}"
+    return f"{num_bytes / 2**10:.1f} KiB"

@@ -1,0 +1,140 @@
+"""The last words of `hearth up`: where the pool is, what to try, how to connect an agent, what lies here."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from cluster.cli.terminal import out, size_words
+from cluster.config import GUIDE
+from cluster.inventory.weights import FoundWeights, find_weights
+
+if TYPE_CHECKING:
+    from cluster.cli.starting import Started
+
+MAX_WEIGHTS = 5
+MAX_OUTPUT_TOKENS = 8192
+"""An agent's own limit for one answer; a quarter of the window where that is less."""
+
+
+def describe(started: "Started") -> dict[str, Any]:
+    """What `hearth up --json` says."""
+    return {
+        "state": "running",
+        "was_running": started.was_running,
+        "seconds": round(started.seconds, 2),
+        "pid": started.state.pid,
+        "urls": urls(started),
+        "models": list(started.models),
+        "added_upstreams": [engine.kind for engine in started.plan.added],
+        "openclaw": openclaw_entry(started),
+    }
+
+
+def urls(started: "Started") -> dict[str, str]:
+    state = started.state
+    return {
+        "console": f"{state.http_url}/",
+        "api": f"{state.http_url}/v1",
+        "grpc": f"127.0.0.1:{state.grpc_port}",
+    }
+
+
+def welcome(started: "Started") -> None:
+    if started.was_running:
+        out.print("[green]✓[/] The pool runs already.")
+    else:
+        out.print(f"[green]✓[/] The pool is ready after {started.seconds:.1f} s.")
+    _print_urls(started)
+    _print_added(started)
+    if started.was_running:
+        return
+    _print_tries(started)
+    _print_openclaw(started)
+    _print_weights()
+
+
+def _print_urls(started: "Started") -> None:
+    for name, url in urls(started).items():
+        out.print(f"  {name:<8} [cyan]{url}[/]")
+    for model in started.models:
+        out.print(f"  model    [bold]{escape(model['id'])}[/] [dim]{model.get('locality', '')}[/]")
+
+
+def _print_added(started: "Started") -> None:
+    for engine in started.plan.added:
+        local = sum(model.local for model in engine.models)
+        out.print(
+            f"  added    {engine.kind} at {engine.url}: {len(engine.models)} models, {local} of them local"
+            " [dim](leave it out: --no-discover)[/]"
+        )
+
+
+def _print_tries(started: "Started") -> None:
+    url = started.state.http_url
+    out.print("\n[bold]Three things to try[/]")
+    out.print('  hearth chat "How do I add a model?"')
+    out.print(f"  open {url}/ in a browser")
+    body = json.dumps({"model": main_model(started), "messages": [{"role": "user", "content": "Hello"}]})
+    out.print(
+        f"  curl {url}/v1/chat/completions -H 'content-type: application/json' \\\n    -d '{body}'",
+        markup=False,
+    )
+    out.print("\n[bold]A real model[/] from a GGUF on this disk")
+    out.print("  hearth down && hearth up --model /path/to/model.gguf")
+
+
+def _print_openclaw(started: "Started") -> None:
+    out.print("\n[bold]For OpenClaw[/], below `models.providers` of its configuration")
+    print(json.dumps(openclaw_entry(started), indent=2))
+
+
+def openclaw_entry(started: "Started") -> dict[str, Any]:
+    """The provider entry of this pool, with the ids and windows that it serves now.
+
+    With `compat` it names the session of each turn, so that its next turn finds the KV of the last.
+    """
+    return {
+        "hearth": {
+            "baseUrl": f"{started.state.http_url}/v1",
+            "apiKey": "local",
+            "api": "openai-completions",
+            "models": [_openclaw_model(model) for model in started.models],
+        }
+    }
+
+
+def _openclaw_model(model: Mapping[str, Any]) -> dict[str, Any]:
+    window = int(model.get("context_window") or model.get("max_model_len") or 0)
+    return {
+        "id": model["id"],
+        "name": model["id"],
+        "contextWindow": window,
+        "maxTokens": min(MAX_OUTPUT_TOKENS, window // 4),
+        "compat": {"supportsPromptCacheKey": True, "sendSessionAffinityHeaders": True},
+    }
+
+
+def main_model(started: "Started") -> str:
+    """The model to show: the first that somebody chose, else the guide."""
+    ids = [model["id"] for model in started.models]
+    return next((name for name in ids if name != GUIDE), ids[0] if ids else GUIDE)
+
+
+def _print_weights() -> None:
+    found = find_weights(Path.home())
+    if not found:
+        return
+    out.print("\n[bold]Weights on this disk[/], no download needed")
+    for weights in found[:MAX_WEIGHTS]:
+        out.print(f"  {escape(command_for(weights))}  [dim]{size_words(weights.size_bytes)}[/]")
+    if len(found) > MAX_WEIGHTS:
+        out.print(f"  [dim]{len(found) - MAX_WEIGHTS} more: hearth doctor[/]")
+
+
+def command_for(weights: FoundWeights) -> str:
+    if weights.kind == "gguf":
+        return f"hearth up --model '{weights.path}'"
+    return f"{weights.name}: MLX weights, which an mlx_lm.server can serve to this pool as an upstream"

@@ -1,0 +1,24 @@
+"""What must be in order before a pool starts.  Looks at everything, starts nothing."""
+
+from cluster.config import HearthConfig, home
+from cluster.doctor.check import Check, Verdict
+from cluster.doctor.machine import check_disk, check_engine, check_memory, check_python, this_python
+from cluster.doctor.models import check_model
+from cluster.doctor.ports import check_port, check_ports_differ
+from cluster.inventory.node import NodeMemory, node_memory
+
+
+def preflight(config: HearthConfig, memory: NodeMemory | None = None) -> list[Check]:
+    """The checks that failed, the plainest first.  `memory`: what to believe instead of looking."""
+    memory = memory or node_memory()
+    checks = [
+        check_python(this_python()),
+        check_ports_differ(config.gateway),
+        check_port(config.gateway, "http_port"),
+        check_port(config.gateway, "grpc_port"),
+        check_engine(),
+        check_disk(home()),
+        check_memory(memory),
+        *(check_model(model, memory.available_bytes) for model in config.models),
+    ]
+    return [check for check in checks if check.verdict is Verdict.FAIL]

@@ -1,0 +1,1 @@
+"""What this node has: memory, accelerators, engines that run already, weights that lie on its disk."""

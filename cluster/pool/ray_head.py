@@ -1,0 +1,68 @@
+"""Ray on this machine alone: loopback only, token required, small, silent, and gone with its driver."""
+
+import secrets
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from cluster.pool.paths import PoolPaths
+from cluster.pool.processes import POOL_ENV
+from cluster.pool.state import write_private
+
+NAMESPACE = "hearth"
+NODE_LABEL = "hearth.node"
+"""The label that pins an actor to its node."""
+
+OBJECT_STORE_BYTES = 80 * 2**20
+"""Ray's least.  Tokens never pass through it."""
+
+
+def ray_environment(paths: PoolPaths) -> Mapping[str, str]:
+    """What the supervisor and everything below it must have in its environment before Ray is imported.
+
+    Emulating what Ray does on a Mac is the only way to keep Linux on the loopback address, and a Mac must
+    be told that it may form a cluster.  Ports of 0 let several pools live side by side.
+    """
+    return {
+        POOL_ENV: paths.pool_id,
+        "HEARTH_HOME": str(paths.home),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(paths.token),
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1" if sys.platform == "darwin" else "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_raylet_start_wait_time_s": "120",
+        "AUTOSCALER_METRIC_PORT": "0",
+        "DASHBOARD_METRIC_PORT": "0",
+    }
+
+
+def make_token(paths: PoolPaths) -> None:
+    """A new token for every start: an old one opens nothing."""
+    write_private(paths.token, secrets.token_hex(32))
+
+
+def start_ray(paths: PoolPaths, node: str) -> str:
+    """Starts Ray below this process and connects to it.  Returns its address, `127.0.0.1:port`."""
+    import ray
+
+    context: Any = ray.init(
+        "local",  # never a cluster that the environment names
+        namespace=NAMESPACE,
+        labels={NODE_LABEL: node},
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+        _temp_dir=str(paths.ray),
+    )
+    address = context.address_info["gcs_address"]
+    if not address.startswith("127.0.0.1:"):
+        ray.shutdown()
+        raise RuntimeError(f"Ray listens on {address}, not on loopback")
+    return address
+
+
+def stop_ray() -> None:
+    import ray
+
+    ray.shutdown()
