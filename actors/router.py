@@ -1,0 +1,75 @@
+"""The router as a named actor: Ray's calls in, one Router inside.
+
+Ray restarts it where its process dies; every start takes the next epoch, and the fronts and gateways tell
+the new one what they have (see `cluster.ports`).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from cluster.config import RouterConfig, home
+from cluster.core.context import Limits
+from cluster.core.events import DeploymentDeclared, Event, ReplicaReady
+from cluster.core.ids import GatewayId
+from cluster.core.machine import RouterMachine
+from cluster.core.view import LoadingStatus, PoolView
+from cluster.epoch import take_next
+from cluster.journal import Journal
+from cluster.ports import Delivery
+from cluster.router import Router
+
+
+class ActorGateway:
+    """A gateway actor as the router's GatewayPort."""
+
+    def __init__(self, handle: Any) -> None:  # noqa: ANN401 - Ray's actor handles have no static type
+        self.handle = handle
+
+    async def deliver(self, epoch: int, deliveries: Sequence[Delivery]) -> None:
+        await self.handle.deliver.remote(epoch, deliveries)
+
+
+class RouterActor:
+    """Implements the calls of RouterPort; a gateway is given as its actor handle.
+
+    `declared`: what shall run.  Turns for these models wait while they load, after a restart too.
+    """
+
+    def __init__(self, config: RouterConfig, declared: Sequence[DeploymentDeclared]) -> None:
+        self._limits = Limits(queue=config.queue_limit, queue_per_tenant=config.queue_limit_per_tenant)
+        self._declared = declared
+        self._gateways: dict[GatewayId, ActorGateway] = {}
+        self._starting: asyncio.Task[Router] | None = None
+
+    async def attach(self, gateway: GatewayId, handle: Any) -> int:  # noqa: ANN401
+        known = self._gateways.get(gateway)
+        if known is None or known.handle._actor_id != handle._actor_id:
+            known = self._gateways[gateway] = ActorGateway(handle)
+        return await (await self._router()).attach(gateway, known)
+
+    async def ready(self, event: ReplicaReady, secret: bytes) -> int:
+        return await (await self._router()).ready(event, secret)
+
+    async def loading(self, status: LoadingStatus) -> int:
+        return await (await self._router()).loading(status)
+
+    async def post(self, events: Sequence[Event]) -> int:
+        return await (await self._router()).post(events)
+
+    async def view(self) -> PoolView:
+        return await (await self._router()).view()
+
+    async def _router(self) -> Router:
+        """The router of this process; the first call starts it, because only then a loop runs."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+        return await asyncio.shield(self._starting)
+
+    async def _start(self) -> Router:
+        epoch = await asyncio.to_thread(take_next, home() / "run" / "router.epoch")
+        journal = Journal(home() / "journal", epoch)
+        router = Router(RouterMachine(epoch, limits=self._limits), epoch, journal)
+        await router.__aenter__()  # for the life of this process
+        await router.post(self._declared)
+        return router
