@@ -23,6 +23,8 @@ import msgpack
 
 from cluster.core.ids import SessionKey
 
+TICKET_HEADER = "x-hearth-ticket"
+
 JsonObject = dict[str, Any]
 """A JSON object as a client sent it, validated by the gateway."""
 

@@ -78,7 +78,8 @@ class Child:
         status = await self._process.wait()
         # A grandchild may hold the pipe open for ever.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._reader), 1.0)
+            async with asyncio.timeout(1.0):
+                await asyncio.shield(self._reader)
         return status
 
     async def stop(self, grace_s: float = 5.0) -> int:
@@ -86,7 +87,8 @@ class Child:
         if self.returncode is None:
             self._signal(signal.SIGTERM)
             try:
-                await asyncio.wait_for(asyncio.shield(self._process.wait()), grace_s)
+                async with asyncio.timeout(grace_s):
+                    await self._process.wait()
             except TimeoutError:
                 self._signal(signal.SIGKILL)
             except asyncio.CancelledError:

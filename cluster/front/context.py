@@ -1,0 +1,35 @@
+"""What the parts of one front share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cluster.core.events import Event
+from cluster.core.ids import BootId, DeploymentId, NodeId, ReplicaId
+from cluster.deployments.engine import Engine, EngineFacts
+from cluster.front.book import Book
+from cluster.front.counters import FrontCounters
+from cluster.front.limits import FrontLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this front is."""
+
+    replica: ReplicaId
+    boot: BootId
+    deployment: DeploymentId
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class FrontContext:
+    """`say` hands an event to the reporter; it never waits."""
+
+    identity: Identity
+    engine: Engine
+    facts: EngineFacts
+    book: Book
+    limits: FrontLimits
+    counters: FrontCounters
+    say: Callable[[Event], None]
+    now: Callable[[], float]
