@@ -1,0 +1,405 @@
+"""A small world around the machine: fronts with real ledgers, gateways, and the wires between them.
+
+Wires deliver in order, late, or not at all; nothing here decides anything the machine should.
+Turns have a true prompt size and a true output length, which the machine does not know.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+from cluster.core.commands import (
+    Commit,
+    Evict,
+    Extend,
+    Measure,
+    Place,
+    Preempt,
+    Reject,
+    ToFront,
+    ToGateway,
+)
+from cluster.core.errors import HearthError
+from cluster.core.events import (
+    Capacity,
+    DeploymentDeclared,
+    Event,
+    ExtensionAsked,
+    Feature,
+    FirstToken,
+    GatewayUp,
+    GrantRefused,
+    LeaseEnded,
+    LeaseStarted,
+    LeaseView,
+    Locality,
+    ReplicaGone,
+    ReplicaReady,
+    ReplicaReport,
+    ResidentView,
+    Speed,
+    StreamLost,
+    Tick,
+    TurnArrived,
+    TurnCancelled,
+    TurnFinished,
+    TurnMeasured,
+)
+from cluster.core.eviction import victims, victims_for_tokens
+from cluster.core.ids import (
+    BootId,
+    Cause,
+    DeploymentId,
+    GatewayId,
+    LeaseId,
+    NodeId,
+    ReplicaId,
+    SessionKey,
+    TurnId,
+)
+from cluster.core.ledger import Ledger, Reservation
+from cluster.core.machine import RouterMachine
+
+MODEL = "m"
+STEP = 64
+
+
+@dataclass
+class SimTurn:
+    arrived: TurnArrived
+    prompt: int
+    output: int
+    generated: int = 0
+    committed: bool = False
+    lease: LeaseId | None = None
+    front: ReplicaId | None = None
+    streaming: bool = False
+    answer: str | None = None
+    error: HearthError | None = None
+    num_answers: int = 0
+
+    @property
+    def over(self) -> bool:
+        return self.answer is not None
+
+    @property
+    def place(self) -> tuple[ReplicaId, LeaseId]:
+        """Where it streams."""
+        assert self.front is not None
+        assert self.lease is not None
+        return self.front, self.lease
+
+    def end(self, answer: str) -> None:
+        self.answer = answer
+        self.num_answers += answer != "cancelled"
+
+
+@dataclass
+class SimFront:
+    ready: ReplicaReady
+    ledger: Ledger
+    alive: bool = True
+    used: dict[LeaseId, int] = field(default_factory=dict)
+    ended: list[LeaseId] = field(default_factory=list)
+    outbox: deque[Event] = field(default_factory=deque)
+
+    def say(self, event: Event) -> None:
+        self.outbox.append(event)
+
+    def report(self) -> None:
+        boot = self.ready.boot
+        leases, resident = self.views()
+        self.say(
+            ReplicaReport(self.ready.replica, boot, leases, resident, tuple(self.ended), Cause("report"))
+        )
+        self.ended.clear()
+
+    def views(self) -> tuple[tuple[LeaseView, ...], tuple[ResidentView, ...]]:
+        leases = tuple(
+            LeaseView(lease.lease, lease.turn, lease.session, lease.reserved_tokens)
+            for lease in self.ledger.leases.values()
+        )
+        idle = tuple(ResidentView(each.session, each.tokens) for each in self.ledger.resident.values())
+        return leases, idle
+
+    def book(self, turn: SimTurn, place: Place, size: int, now: float) -> bool:
+        room = victims(self.ledger, place.session, size)
+        if room is None:
+            return False
+        for session in room:
+            self.ledger.forget(session)
+        self.ledger.book(Reservation(place.lease, place.turn, place.session, size))
+        self.used[place.lease] = turn.prompt + turn.generated
+        return True
+
+    def end(self, lease: LeaseId, now: float) -> None:
+        kept = self.used.pop(lease)
+        self.ledger.end(lease, kept, now)
+        self.ended.append(lease)
+        self.say(LeaseEnded(self.ready.replica, self.ready.boot, lease, kept, Cause(str(lease))))
+
+
+class World:
+    def __init__(self) -> None:
+        self.now, self.epoch, self.num_boots, self.num_turns = 0.0, 1, 0, 0
+        self.machine = RouterMachine(self.epoch)
+        self.fronts: dict[ReplicaId, SimFront] = {}
+        self.turns: dict[TurnId, SimTurn] = {}
+        self.to_gateway: dict[GatewayId, deque[ToGateway]] = {
+            GatewayId("g1"): deque(),
+            GatewayId("g2"): deque(),
+        }
+        self.to_front: dict[ReplicaId, deque[ToFront]] = {}
+        self.declare()
+
+    def declare(self) -> None:
+        self.tell(DeploymentDeclared(DeploymentId("d"), MODEL, Locality.LOCAL, Cause("config")))
+
+    def tell(self, event: Event) -> None:
+        for command in self.machine.handle(event, self.now):
+            if isinstance(command, ToGateway):
+                self.to_gateway[command.gateway].append(command)
+            else:
+                self.to_front.setdefault(command.replica, deque()).append(command)
+
+    # fronts
+
+    def boot(self, name: ReplicaId, capacity: Capacity) -> None:
+        self.kill(name)
+        self.num_boots += 1
+        ready = ReplicaReady(
+            replica=name,
+            boot=BootId(f"b{self.num_boots}"),
+            deployment=DeploymentId("d"),
+            node=NodeId("n"),
+            model=MODEL,
+            model_hash="h",
+            engine="sim",
+            locality=Locality.LOCAL,
+            endpoint="sim",
+            capacity=capacity,
+            speed=Speed(1000.0, 50.0),
+            features=frozenset({Feature.CHAT, Feature.MEASURE}),
+            cause=Cause("boot"),
+        )
+        self.fronts[name] = SimFront(ready, Ledger(capacity))
+        self.to_front[name] = deque()
+        self.fronts[name].say(ready)
+
+    def kill(self, name: ReplicaId) -> None:
+        front = self.fronts.pop(name, None)
+        if front is None:
+            return
+        for event in front.outbox:
+            self.tell(event)
+        self.tell(ReplicaGone(name, front.ready.boot, "killed", Cause("kill")))
+        for turn in self.turns.values():
+            if turn.front == name and turn.streaming:
+                self.lose(turn, preempted=False)
+
+    def flush(self, name: ReplicaId) -> None:
+        """One word of the front reaches the router."""
+        front = self.fronts.get(name)
+        if front and front.outbox:
+            self.tell(front.outbox.popleft())
+
+    def obey(self, name: ReplicaId) -> None:
+        """One command reaches the front."""
+        pending, front = self.to_front.get(name), self.fronts.get(name)
+        if not pending or front is None:
+            return
+        command = pending.popleft()
+        if command.boot != front.ready.boot:
+            return
+        match command:
+            case Extend(lease=lease) if lease in front.ledger.leases:
+                if front.ledger.room_to_grow(lease, command.reserved_tokens) <= 0:
+                    front.ledger.resize(lease, command.reserved_tokens)
+            case Evict():
+                front.ledger.forget(command.session)
+            case Preempt(lease=lease) if lease in front.ledger.leases:
+                self.preempt(front, lease)
+            case _:
+                pass
+
+    def preempt(self, front: SimFront, lease: LeaseId) -> None:
+        turn = self.turns[front.ledger.leases[lease].turn]
+        front.end(lease, self.now)
+        if turn.lease == lease and not turn.over:
+            self.lose(turn, preempted=True)
+
+    # gateways
+
+    def arrive(self, turn: SimTurn) -> None:
+        self.turns[turn.arrived.turn] = turn
+        self.tell(turn.arrived)
+
+    def deliver(self, gateway: GatewayId) -> None:
+        if self.to_gateway[gateway]:
+            command = self.to_gateway[gateway].popleft()
+            turn = self.turns[command.turn]
+            if not turn.over:
+                self._gateway_takes(turn, command)
+
+    def _gateway_takes(self, turn: SimTurn, command: ToGateway) -> None:
+        match command:
+            case Commit():
+                turn.committed = True
+            case Reject():
+                assert not turn.streaming, "a streaming turn was refused"
+                turn.error = command.error
+                turn.end("refused")
+            case Measure():
+                self.tell(TurnMeasured(command.turn, turn.prompt + turn.generated, Cause("measure")))
+            case Place() if not turn.streaming:
+                self._present(turn, command)
+            case _:
+                pass
+
+    def _present(self, turn: SimTurn, place: Place) -> None:
+        front, cause = self.fronts.get(place.replica), Cause(place.turn)
+        if front is None or front.ready.boot != place.boot or not place.lease.startswith(f"{self.epoch}-"):
+            self.tell(GrantRefused(place.turn, place.lease, "stale_ticket", None, cause))
+            return
+        exact = turn.prompt + turn.generated
+        size = max(place.reserved_tokens, exact + 1)
+        if not front.book(turn, place, size, self.now):
+            self.tell(GrantRefused(place.turn, place.lease, "no_room", exact, cause))
+            return
+        turn.lease, turn.front, turn.streaming = place.lease, place.replica, True
+        booked = front.ledger.leases[place.lease].reserved_tokens
+        front.say(LeaseStarted(place.replica, place.boot, place.lease, exact, booked, cause))
+
+    def lose(self, turn: SimTurn, preempted: bool) -> None:
+        lease, turn.streaming = turn.lease, False
+        assert lease is not None
+        exact = turn.prompt + turn.generated
+        event = StreamLost(
+            turn.arrived.turn, lease, exact, turn.generated, preempted, True, Cause(turn.arrived.turn)
+        )
+        self.tell(event)
+
+    def generate(self, turn: SimTurn, num_tokens: int) -> None:
+        """The engine makes tokens; the front asks for more room, helps itself, or gives the turn up."""
+        name, booked = turn.place
+        front = self.fronts[name]
+        lease = front.ledger.leases[booked]
+        for _ in range(num_tokens):
+            if turn.generated >= turn.output:
+                self.finish(turn)
+                return
+            full = front.used[lease.lease] + 1 > front.ledger.leases[lease.lease].reserved_tokens
+            if full and not self._grow(front, lease.lease):
+                self.preempt(front, lease.lease)
+                return
+            front.used[lease.lease] += 1
+            turn.generated += 1
+            if turn.generated == 1:
+                self.tell(FirstToken(turn.arrived.turn, Cause(turn.arrived.turn)))
+        if front.ledger.leases[lease.lease].reserved_tokens - front.used[lease.lease] < STEP // 2:
+            self._ask(front, lease.lease)
+
+    def _ask(self, front: SimFront, lease: LeaseId) -> None:
+        wanted = front.ledger.leases[lease].reserved_tokens + STEP
+        front.say(ExtensionAsked(front.ready.replica, front.ready.boot, lease, wanted, Cause(lease)))
+
+    def _grow(self, front: SimFront, lease: LeaseId) -> bool:
+        wanted = front.ledger.leases[lease].reserved_tokens + 1
+        most = min(front.ready.capacity.kv_tokens, front.ready.capacity.window_tokens)
+        chosen = victims_for_tokens(front.ledger, front.ledger.room_to_grow(lease, wanted))
+        if wanted > most or chosen is None:
+            return False
+        for session in chosen:
+            front.ledger.forget(session)
+        front.ledger.resize(lease, wanted)
+        return True
+
+    def release(self, turn: SimTurn) -> None:
+        """The front ends the turn's lease."""
+        front, lease = turn.place
+        self.fronts[front].end(lease, self.now)
+        turn.streaming = False
+
+    def finish(self, turn: SimTurn) -> None:
+        self.release(turn)
+        turn.end("answered")
+        self.tell(TurnFinished(turn.arrived.turn, turn.prompt, 0, turn.generated, Cause(turn.arrived.turn)))
+
+    def cancel(self, turn: SimTurn) -> None:
+        if turn.streaming:
+            self.release(turn)
+        turn.end("cancelled")
+        self.tell(TurnCancelled(turn.arrived.turn, Cause(turn.arrived.turn)))
+
+    # time and routers
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        for gateway in self.to_gateway:
+            self.tell(GatewayUp(gateway, Cause("heartbeat")))
+        for front in self.fronts.values():
+            front.report()
+            while front.outbox:
+                self.tell(front.outbox.popleft())
+        self.tell(Tick(Cause("tick")))
+
+    def new_router(self) -> None:
+        """The router is lost with all it knew; commands on their way are of the old epoch and dropped."""
+        self.epoch += 1
+        self.machine = RouterMachine(self.epoch)
+        for pending in (*self.to_gateway.values(), *self.to_front.values()):
+            pending.clear()
+        self.declare()
+        for front in self.fronts.values():
+            front.outbox.clear()
+            leases, resident = front.views()
+            self.tell(_again(front.ready, leases, resident))
+        for turn in self.turns.values():
+            if not turn.over:
+                self.tell(_retold(turn))
+
+    def check(self) -> None:
+        self.machine.check()
+        for front in self.fronts.values():
+            front.ledger.check()
+            for lease, used in front.used.items():
+                assert used <= front.ledger.leases[lease].reserved_tokens, "the engine holds more than booked"
+        for turn in self.turns.values():
+            assert turn.num_answers <= 1, f"{turn.arrived.turn} was answered twice"
+
+    def settle(self) -> None:
+        """Lets everything run to its end: wires deliver, engines finish."""
+        for _ in range(400):
+            self.pass_time(1.0)
+            self.check()
+            for name in list(self.fronts):
+                while self.to_front.get(name):
+                    self.obey(name)
+            for gateway, pending in self.to_gateway.items():
+                while pending:
+                    self.deliver(gateway)
+            for turn in list(self.turns.values()):
+                if turn.streaming:
+                    self.generate(turn, 200)
+            if all(turn.over for turn in self.turns.values()):
+                break
+        for _ in range(12):  # what was granted to those who left is void after ten seconds
+            self.pass_time(1.0)
+
+
+def _again(
+    ready: ReplicaReady, leases: tuple[LeaseView, ...], resident: tuple[ResidentView, ...]
+) -> ReplicaReady:
+    return replace(ready, leases=leases, resident=resident)
+
+
+def _retold(turn: SimTurn) -> TurnArrived:
+    return replace(
+        turn.arrived,
+        prompt_tokens=turn.prompt + turn.generated if turn.generated else None,
+        committed=turn.committed,
+        lease=turn.lease if turn.streaming else None,
+    )
+
+
+def session(name: str, tenant: str = "t") -> SessionKey:
+    return SessionKey(tenant, name)
