@@ -48,6 +48,8 @@ class TimeShares:
             yield f"The tests took {total_s:.1f} s of the {self._limit_s} s that the run may take."
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self._spent_s:
+            return
         terminalreporter.section("time")
         for folder, spent_s in sorted(self._spent_s.items()):
             num_tests = self._num_tests[folder]
