@@ -7,9 +7,7 @@ from typing import Any
 import aiohttp
 import msgpack
 
-from cluster.wire import Embeddings, Failed, Frame, FrameDecoder, decode_embeddings
-
-TICKET = "x-hearth-ticket"
+from cluster.wire import TICKET_HEADER, Embeddings, Failed, Frame, FrameDecoder, decode_embeddings
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,9 @@ class Fronts:
             raise FrontLost(f"{endpoint}: {fault!r}") from fault
 
     def _post(self, endpoint: str, path: str, ticket: str, body: bytes, wait: aiohttp.ClientTimeout) -> Any:  # noqa: ANN401 - aiohttp's own context manager has no public name
-        return self._session.post(f"{endpoint}/{path}", data=body, headers={TICKET: ticket}, timeout=wait)
+        return self._session.post(
+            f"{endpoint}/{path}", data=body, headers={TICKET_HEADER: ticket}, timeout=wait
+        )
 
 
 def _failed(answer: bytes) -> Failed:
