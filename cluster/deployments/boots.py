@@ -1,0 +1,131 @@
+"""The life of a replica: boots of its engine, one after the other, each behind a front of its own.
+
+    start -> front -> lost -> gone -> stop -> wait -> start ...
+
+until it is stopped, drained, or given up.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+
+from cluster.core.events import DeploymentWithdrawn
+from cluster.core.ids import BootId, Cause, DeploymentId, NodeId, ReplicaId
+from cluster.core.view import LoadingStatus
+from cluster.deployments.engine import Engine, EngineFacts, EngineFault, Loading
+from cluster.deployments.restarts import RestartPlan, Restarts
+from cluster.front.context import Identity
+from cluster.front.front import DRAINED, Front
+from cluster.front.limits import FrontLimits
+from cluster.front.server import Server
+from cluster.ports import RouterAway, RouterPort
+
+SAY_AGAIN_S = 5.0
+LOADING_S = 0.25
+log = logging.getLogger(__name__)
+
+
+class Boots:
+    """One replica of `deployment` on `node`, whose front listens on `host`.
+
+    `front` is the present boot's, or None.  `failure`: why it was given up, or None.
+    """
+
+    def __init__(
+        self,
+        deployment: DeploymentId,
+        node: NodeId,
+        host: str,
+        make: Callable[[], Engine],
+        router: RouterPort,
+        plan: RestartPlan,
+        limits: FrontLimits | None = None,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.replica = ReplicaId(f"{deployment}-{secrets.token_hex(4)}")
+        self.front: Front | None = None
+        self.failure: str | None = None
+        self._deployment, self._node, self._host = deployment, node, host
+        self._make, self._router, self._limits = make, router, limits or FrontLimits()
+        self._restarts, self._now, self._sleep = Restarts(plan), now, sleep
+        self._newest = Loading("starting")
+        self._has_served = False
+        self._gives_up_at_once = plan.num_starts > 0
+
+    async def run(self) -> None:
+        """Returns when it was drained; given up, it goes on telling why.  Cancel it to end it."""
+        while (reason := await self._boot()) != DRAINED:
+            log.warning("%s: %s", self.replica, reason)
+            wait_s = self._restarts.failed(self._now())
+            # What could not even start once will not start the next time.
+            if wait_s is None or (self._gives_up_at_once and not self._has_served):
+                await self._give_up(reason)
+            else:
+                await self._sleep(wait_s)
+
+    async def drain(self, deadline_s: float) -> None:
+        """Takes nothing new and waits for what runs; what runs longer goes on elsewhere."""
+        if self.front is not None:
+            await self.front.drain(deadline_s, Cause(f"stop:{self.replica}"))
+
+    async def _boot(self) -> str:
+        """One boot, until it is lost; returns why."""
+        engine = self._make()
+        try:
+            facts = await self._start(engine)
+            self._has_served = True
+            return await self._serve(engine, facts)
+        except EngineFault as fault:
+            return str(fault)
+        finally:
+            await engine.stop()
+
+    async def _start(self, engine: Engine) -> EngineFacts:
+        telling = asyncio.create_task(self._tell_loading())
+        try:
+            return await engine.start(self._take_loading)
+        finally:
+            telling.cancel()
+
+    def _take_loading(self, loading: Loading) -> None:
+        self._newest = loading  # engines may call from a thread
+
+    async def _tell_loading(self) -> None:
+        told: Loading | None = None
+        while True:
+            newest = self._newest
+            if newest != told:
+                status = LoadingStatus(self._deployment, self.replica, newest.stage, newest.fraction)
+                with contextlib.suppress(RouterAway):
+                    await self._router.loading(status)
+                    told = newest
+            await asyncio.sleep(LOADING_S)
+
+    async def _serve(self, engine: Engine, facts: EngineFacts) -> str:
+        boot = BootId(secrets.token_hex(8))
+        identity = Identity(self.replica, boot, self._deployment, self._node)
+        front = Front(identity, engine, facts, self._router, self._limits, self._now)
+        server = Server(front, self._host)
+        reason = "stopped"
+        try:
+            await server.start()
+            self.front = front
+            reason = await front.lost()
+        finally:
+            self.front = None
+            await front.close(reason, Cause(f"gone:{self.replica}"))
+            await server.close()
+        return reason
+
+    async def _give_up(self, reason: str) -> None:
+        """Says for ever that this deployment will not run: a new router has to hear of it too."""
+        self.failure = reason
+        cause = Cause(f"given-up:{self.replica}")
+        while True:
+            with contextlib.suppress(RouterAway):
+                await self._router.post([DeploymentWithdrawn(self._deployment, reason, cause)])
+            await self._sleep(SAY_AGAIN_S)

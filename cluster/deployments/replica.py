@@ -1,0 +1,56 @@
+"""A replica as a Ray Serve deployment: Serve keeps the process, everything else is ours.
+
+    ReplicaDeployment.options(name=..., ray_actor_options=...).bind(spec)
+
+Turns do not come through Serve; they come to the front.  The constructor returns before the engine has
+loaded: the router hears of the progress, and of a start that was given up.
+"""
+
+import asyncio
+
+from ray import serve
+
+from cluster.core.ids import DeploymentId, NodeId
+from cluster.deployments.boots import Boots
+from cluster.deployments.loopback import bind_to_loopback
+from cluster.deployments.restarts import ENGINE, UPSTREAM
+from cluster.deployments.spec import ReplicaSpec, make_engine
+from cluster.raylink import RayRouter
+
+DRAIN_S = 20.0
+SHUTDOWN_S = DRAIN_S + 20.0
+"""After it Serve kills the process; the engine, its child, dies with it."""
+
+
+class Replica:
+    """Runs what its spec says until Serve ends it."""
+
+    async def __init__(self, spec: ReplicaSpec) -> None:
+        bind_to_loopback()
+        self._boots = Boots(
+            DeploymentId(spec.deployment),
+            NodeId(spec.node),
+            spec.host,
+            lambda: make_engine(spec),
+            RayRouter(),
+            UPSTREAM if spec.engine == "upstream" else ENGINE,
+        )
+        self._running = asyncio.create_task(self._boots.run())
+
+    async def check_health(self) -> None:
+        """A start that was given up is no fault of this process: a new one would fare no better."""
+        if self._running.done() and not self._running.cancelled():
+            self._running.result()
+
+    async def __del__(self) -> None:
+        await self._boots.drain(DRAIN_S)
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+
+
+ReplicaDeployment = serve.deployment(
+    graceful_shutdown_timeout_s=SHUTDOWN_S,
+    graceful_shutdown_wait_loop_s=0.1,
+    health_check_period_s=2.0,
+    health_check_timeout_s=10.0,
+)(Replica)

@@ -1,0 +1,40 @@
+"""What a replica is told to run."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from cluster.config import ModelConfig, UpstreamConfig
+from cluster.deployments.engine import Engine
+
+
+class ReplicaSpec(BaseModel):
+    """`settings` are those of the engine kind: FakeSettings, ModelConfig, or UpstreamConfig with the `model`
+    that this replica stands for.  The front listens on `host`, which is `node`'s own address."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    deployment: str
+    node: str
+    engine: Literal["fake", "llamacpp", "upstream"]
+    settings: dict[str, Any]
+    host: str = "127.0.0.1"
+
+
+def make_engine(spec: ReplicaSpec) -> Engine:
+    """A new engine, not started.  Raises pydantic's ValidationError on settings that are not its kind's."""
+    match spec.engine:
+        case "fake":
+            from cluster.deployments.fake import FakeEngine, FakeSettings
+
+            return FakeEngine(FakeSettings.model_validate(spec.settings))
+        case "llamacpp":
+            from cluster.deployments.llamacpp import LlamaCppEngine
+
+            return LlamaCppEngine(ModelConfig.model_validate(spec.settings))
+        case "upstream":
+            from cluster.deployments.upstream import UpstreamEngine
+
+            settings = dict(spec.settings)
+            model = settings.pop("model")
+            return UpstreamEngine(UpstreamConfig.model_validate(settings), model)
