@@ -11,9 +11,16 @@ from cluster.core.errors import InvalidField
 from cluster.deployments import formats
 from cluster.wire import JsonObject, TurnRequest
 
+# Without this the grammar allows white space without end, and small models like to write it.
+_COMPACT = {"x-guidance": {"whitespace_flexible": False}}
+
 
 def schema_of(request: TurnRequest) -> JsonObject:
     """The JSON schema of the whole answer.  Raises InvalidField."""
+    return {**_schema(request), **_COMPACT}
+
+
+def _schema(request: TurnRequest) -> JsonObject:
     if forces_tool(request):
         return {"anyOf": [_call_schema(tool) for tool in _callable_tools(request)]}
     wanted = request.response_format or {}

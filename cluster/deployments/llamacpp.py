@@ -77,10 +77,7 @@ class LlamaCppEngine:
             return self._sized(request.ids)
         if request.prompt is not None:
             return self._sized(await self._server.tokenize(request.prompt, parse_special=False))
-        if request.has_images:
-            raise InvalidField(
-                "messages", f"holds an image, which `{request.model}` cannot see.", "Send text alone."
-            )
+        _check(request)
         rendered = await self._render(request)
         return self._sized(await self._server.tokenize(rendered, parse_special=True))
 
@@ -151,3 +148,13 @@ class LlamaCppEngine:
 
     async def stop(self) -> None:
         await self._process.stop()
+
+
+def _check(request: TurnRequest) -> None:
+    """Raises InvalidField for what this engine cannot do."""
+    if request.has_images:
+        raise InvalidField(
+            "messages", f"holds an image, which `{request.model}` cannot see.", "Send text alone."
+        )
+    if request.constrained:
+        constrained.schema_of(request)

@@ -4,48 +4,19 @@ A process of its own, because loading holds the GIL and because a crash must end
 """
 
 import importlib
-import json
 import signal
 import sys
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from cluster.deployments.child import follow_parent
+from cluster.deployments.llamacpp_settings import Settings
 
 _LLAMA: Any = importlib.import_module("xllamacpp")  # compiled, without types
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything the server is told.
-
-    `address`: a socket's path, or a loopback address with `port`.  `context_tokens`: KV memory shared by
-    `num_slots` sequences.  `batch_tokens`: prompt tokens computed between two looks at who went away.
-    `gpu_layers` None: all, where there is a GPU.  `exact`: without flash attention, whose rounding differs
-    on CPUs.
-    """
-
-    model: str
-    name: str
-    address: str
-    context_tokens: int
-    num_slots: int
-    batch_tokens: int
-    kv_type: str
-    threads: int
-    save_path: str
-    port: int = 0
-    gpu_layers: int | None = None
-    pooling: int | None = None
-    exact: bool = False
-
-    def to_argument(self) -> str:
-        return json.dumps(asdict(self))
-
-
 def main() -> None:
     follow_parent()
-    settings = Settings(**json.loads(sys.argv[1]))
+    settings = Settings.from_argument(sys.argv[1])
     server = _serve(settings)
     signal.pause()
     del server

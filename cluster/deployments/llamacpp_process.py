@@ -8,8 +8,8 @@ from pathlib import Path
 
 from cluster.deployments.child import Child, spawn
 from cluster.deployments.engine import EngineFault
-from cluster.deployments.llamacpp_child import Settings
 from cluster.deployments.llamacpp_server import LlamaServer
+from cluster.deployments.llamacpp_settings import Settings
 
 LOAD_TIMEOUT_S = 1800.0
 MAX_SOCKET_BYTES = 100

@@ -12,10 +12,10 @@ import psutil
 from cluster.config import ModelConfig
 from cluster.core.events import Speed
 from cluster.deployments.engine import EngineFault, Loading
-from cluster.deployments.llamacpp_child import Settings
 from cluster.deployments.llamacpp_model import BATCH_TOKENS, Model
 from cluster.deployments.llamacpp_process import LlamaProcess
 from cluster.deployments.llamacpp_server import LlamaServer, Refused
+from cluster.deployments.llamacpp_settings import Settings
 
 MAX_BATCH_S = 1.0
 MIN_BATCH_TOKENS = 32

@@ -53,6 +53,7 @@ class Shape:
     """What can be varied.  `extra_tokens` fills the vocabulary; sizes are in numbers, `window` in tokens.
 
     `is_wild`: it also ends its answers and says pieces of characters; otherwise it talks on in ASCII.
+    `has_start_token`: every prompt begins with `<|endoftext|>`, and the template says so too.
     """
 
     layers: int = 4
@@ -65,6 +66,7 @@ class Shape:
     template: Literal["chatml", "plain"] | None = "chatml"
     pooling: gguf.PoolingType | None = None
     is_wild: bool = False
+    has_start_token: bool = False
     seed: int = 7
 
     @property
@@ -120,9 +122,11 @@ def _add_tokenizer(writer: gguf.GGUFWriter, shape: Shape) -> int:
     writer.add_token_merges(list(MERGES))
     writer.add_eos_token_id(tokens.index("<|im_end|>"))
     writer.add_pad_token_id(tokens.index("<|endoftext|>"))
-    writer.add_add_bos_token(False)
+    writer.add_bos_token_id(tokens.index("<|endoftext|>"))
+    writer.add_add_bos_token(shape.has_start_token)
     if shape.template is not None:
-        writer.add_chat_template(TEMPLATES[shape.template])
+        start = "{{ bos_token }}" if shape.has_start_token else ""
+        writer.add_chat_template(start + TEMPLATES[shape.template])
     return len(tokens)
 
 
