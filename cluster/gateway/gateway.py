@@ -13,6 +13,7 @@ from cluster.gateway.fronts import Fronts, FrontTimes
 from cluster.gateway.http import app
 from cluster.gateway.http.context import CONSOLE, HttpContext
 from cluster.gateway.link import LinkTimes, RouterLink
+from cluster.gateway.rpc import server as rpc
 from cluster.gateway.turns import TurnLimits, Turns
 from cluster.metrics import GatewayCounters
 from cluster.ports import Delivery, RouterPort
@@ -92,6 +93,13 @@ class Gateway:
         except OSError as fault:
             raise PortTaken(settings.host, settings.http_port, "http_port") from fault
         opening.push_async_callback(runner.cleanup)
+        try:
+            server, self.grpc_port = await rpc.serve(
+                turns, settings.host, settings.grpc_port, settings.max_body_bytes
+            )
+        except OSError as fault:
+            raise PortTaken(settings.host, settings.grpc_port, "grpc_port") from fault
+        opening.push_async_callback(rpc.stop, server)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

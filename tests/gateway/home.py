@@ -3,14 +3,13 @@
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 import aiohttp
 from openai import AsyncOpenAI
 
 from cluster.core.context import Limits
-from cluster.core.events import DeploymentDeclared, Locality
+from cluster.core.events import DeploymentDeclared
 from cluster.core.ids import BootId, Cause, DeploymentId, GatewayId, NodeId, ReplicaId
 from cluster.core.machine import RouterMachine
 from cluster.deployments.fake import FakeEngine
@@ -49,7 +48,7 @@ class Home:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.gateway.http_port}"
 
-    async def post(self, path: str, body: Any, **headers: str) -> tuple[int, dict[str, Any], Any]:
+    async def post(self, path: str, body: object, **headers: str) -> tuple[int, dict[str, Any], Any]:
         """Status, body and headers."""
         async with self.http.post(self.url + path, json=body, headers=headers) as answer:
             return answer.status, await answer.json(), answer.headers

@@ -1,9 +1,11 @@
 """What a client with OpenAI's SDK sees."""
 
-from cluster.deployments.fake import FakeEngine, FakeSettings
+from openai.types.chat import ChatCompletionUserMessageParam
+
+from cluster.deployments.fake import FakeEngine
 from tests.gateway.home import home
 
-HELLO = [{"role": "user", "content": "Grüße, 世界 🔥"}]
+HELLO = [ChatCompletionUserMessageParam(role="user", content="Grüße, 世界 🔥")]
 
 
 async def test_an_answer_streams_with_its_usage_and_where_it_was_computed() -> None:

@@ -1,0 +1,1 @@
+"""The gRPC server of a gateway: `hearth.v1`, health and reflection."""

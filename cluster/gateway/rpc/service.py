@@ -1,0 +1,90 @@
+"""The service, and errors in gRPC's terms.
+
+| contract | gRPC |
+|----------|------|
+| 400, 413 | INVALID_ARGUMENT |
+| 401      | UNAUTHENTICATED |
+| 404      | NOT_FOUND |
+| 503      | UNAVAILABLE, with `retry-after-s`: RESOURCE_EXHAUSTED would make clients give up |
+| 500      | INTERNAL |
+"""
+
+import logging
+from typing import NoReturn
+
+import grpc
+
+from cluster.core.errors import HearthError, Overloaded, ServerError
+from cluster.core.view import PoolView
+from cluster.gateway.openai.chat_request import ChatRequest
+from cluster.gateway.pieces import Placed
+from cluster.gateway.rpc import answers
+from cluster.gateway.rpc.requests import read_request
+from cluster.gateway.turns import Turns, new_turn_id
+from cluster.ports import RouterAway
+from protos.hearth.v1 import hearth_pb2 as pb
+from protos.hearth.v1 import hearth_pb2_grpc
+
+log = logging.getLogger(__name__)
+
+_CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    404: grpc.StatusCode.NOT_FOUND,
+    413: grpc.StatusCode.INVALID_ARGUMENT,
+    503: grpc.StatusCode.UNAVAILABLE,
+}
+Context = grpc.aio.ServicerContext
+
+
+class HearthService(hearth_pb2_grpc.HearthServiceServicer):
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+
+    async def Chat(self, request: pb.ChatRequest, context: Context) -> None:  # noqa: N802 - gRPC's name
+        """Writes by itself: a client that goes away then cancels us wherever we are."""
+        try:
+            with self._turns.counters.in_flight():
+                await self._chat(read_request(request, new_turn_id()), context)
+        except HearthError as error:
+            await _abort(context, error)
+        except Exception as fault:  # the client is told, whatever it is
+            log.exception("Chat failed")
+            await _abort(context, ServerError(f"The gateway failed ({type(fault).__name__})."))
+
+    async def _chat(self, asked: ChatRequest, context: Context) -> None:
+        where = None
+        async with self._turns.answer(asked.turn, asked.privacy) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Placed):
+                    where = answers.placement(piece, asked.turn.session.session)
+                response = answers.response(piece, where)
+                if response is not None:
+                    await context.write(response)
+
+    async def ListModels(  # noqa: N802
+        self, request: pb.ListModelsRequest, context: Context
+    ) -> pb.ListModelsResponse:
+        return answers.models(await self._view(context))
+
+    async def GetCluster(  # noqa: N802
+        self, request: pb.GetClusterRequest, context: Context
+    ) -> pb.GetClusterResponse:
+        return answers.cluster(await self._view(context))
+
+    async def _view(self, context: Context) -> PoolView:
+        try:
+            return await self._turns.link.view()
+        except RouterAway:
+            await _abort(context, Overloaded("its router does not answer"))
+
+
+async def _abort(context: Context, error: HearthError) -> NoReturn:
+    trailers = [("hearth-error-code", error.code)]
+    if error.param is not None:
+        trailers.append(("hearth-error-param", error.param))
+    if error.retry_after_s is not None:
+        trailers.append(("retry-after-s", f"{error.retry_after_s:.0f}"))
+    code = _CODES.get(error.status, grpc.StatusCode.INTERNAL)
+    await context.abort(code, error.message, tuple(trailers))
+    raise AssertionError("abort raises")
