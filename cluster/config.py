@@ -81,6 +81,9 @@ class RouterConfig(Strict):
 
 
 class HearthConfig(Strict):
+    """`home_kind` names the file in serve_configs/ that this home starts from."""
+
+    home_kind: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = "laptop"
     models: tuple[ModelConfig, ...] = ()
     upstreams: tuple[UpstreamConfig, ...] = ()
     guide: bool = True

@@ -1,12 +1,13 @@
 """A replica as a Ray Serve deployment: Serve keeps the process, everything else is ours.
 
-    ReplicaDeployment.options(name=..., ray_actor_options=...).bind(spec)
+    ReplicaDeployment.options(name=..., ray_actor_options=...).bind([spec])
 
 Turns do not come through Serve; they come to the front.  The constructor returns before the engine has
 loaded: the router hears of the progress, and of a start that was given up.
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from ray import serve
 
@@ -23,29 +24,36 @@ SHUTDOWN_S = DRAIN_S + 20.0
 
 
 class Replica:
-    """Runs what its spec says until Serve ends it."""
+    """Runs what its specs say until Serve ends it: one engine, or the many models of one upstream, which
+    cost a process too little to have one each."""
 
-    async def __init__(self, spec: ReplicaSpec) -> None:
+    async def __init__(self, specs: Sequence[ReplicaSpec]) -> None:
         bind_to_loopback()
-        self._boots = Boots(
-            DeploymentId(spec.deployment),
-            NodeId(spec.node),
-            spec.host,
-            lambda: make_engine(spec),
-            RayRouter(),
-            UPSTREAM if spec.engine == "upstream" else ENGINE,
-        )
-        self._running = asyncio.create_task(self._boots.run())
+        self._boots = [_boots(spec) for spec in specs]
+        self._running = [asyncio.create_task(boots.run()) for boots in self._boots]
 
     async def check_health(self) -> None:
         """A start that was given up is no fault of this process: a new one would fare no better."""
-        if self._running.done() and not self._running.cancelled():
-            self._running.result()
+        for running in self._running:
+            if running.done() and not running.cancelled():
+                running.result()
 
     async def __del__(self) -> None:
-        await self._boots.drain(DRAIN_S)
-        self._running.cancel()
-        await asyncio.gather(self._running, return_exceptions=True)
+        await asyncio.gather(*(boots.drain(DRAIN_S) for boots in self._boots))
+        for running in self._running:
+            running.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+
+def _boots(spec: ReplicaSpec) -> Boots:
+    return Boots(
+        DeploymentId(spec.deployment),
+        NodeId(spec.node),
+        spec.host,
+        lambda: make_engine(spec),
+        RayRouter(),
+        UPSTREAM if spec.engine == "upstream" else ENGINE,
+    )
 
 
 ReplicaDeployment = serve.deployment(

@@ -10,7 +10,9 @@ from cluster.deployments.engine import Engine
 
 class ReplicaSpec(BaseModel):
     """`settings` are those of the engine kind: FakeSettings, ModelConfig, or UpstreamConfig with the `model`
-    that this replica stands for.  The front listens on `host`, which is `node`'s own address."""
+    that this replica stands for.  The front listens on `host`, which is `node`'s own address.  An engine
+    that loads weights holds at most `memory_bytes`; 0: what it finds free.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -19,6 +21,7 @@ class ReplicaSpec(BaseModel):
     engine: Literal["fake", "llamacpp", "upstream"]
     settings: dict[str, Any]
     host: str = "127.0.0.1"
+    memory_bytes: int = 0
 
 
 def make_engine(spec: ReplicaSpec) -> Engine:
@@ -29,9 +32,12 @@ def make_engine(spec: ReplicaSpec) -> Engine:
 
             return FakeEngine(FakeSettings.model_validate(spec.settings))
         case "llamacpp":
-            from cluster.deployments.llamacpp import LlamaCppEngine
+            from cluster.deployments.llamacpp import LlamaCppEngine, free_memory_bytes
 
-            return LlamaCppEngine(ModelConfig.model_validate(spec.settings))
+            limit, config = spec.memory_bytes, ModelConfig.model_validate(spec.settings)
+            return LlamaCppEngine(
+                config, lambda: min(limit, free_memory_bytes()) if limit else free_memory_bytes()
+            )
         case "upstream":
             from cluster.deployments.upstream import UpstreamEngine
 

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from cluster.budget import USABLE_SHARE
+from cluster.inventory.node import node_memory
 from cluster.pool.paths import PoolPaths
 from cluster.pool.processes import POOL_ENV
 from cluster.pool.state import write_private
@@ -50,6 +52,7 @@ def start_ray(paths: PoolPaths, node: str) -> str:
         namespace=NAMESPACE,
         labels={NODE_LABEL: node},
         object_store_memory=OBJECT_STORE_BYTES,
+        _memory=int(node_memory().available_bytes * USABLE_SHARE),  # what engines hold, each byte once
         include_dashboard=False,
         log_to_driver=False,
         configure_logging=False,
