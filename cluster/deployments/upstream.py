@@ -33,8 +33,16 @@ LOOKS_BEFORE_LOST = 3
 class UpstreamEngine:
     """One model of one upstream.  `model`: its name there."""
 
-    def __init__(self, config: UpstreamConfig, model: str, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        config: UpstreamConfig,
+        model: str,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        look_every_s: float = LOOK_EVERY_S,
+    ) -> None:
         self._config, self._model, self._environ = config, model, environ
+        self._look_every_s = look_every_s
         self._root = config.url.rstrip("/").removesuffix("/v1")
         self._http: aiohttp.ClientSession | None = None
         self._told = UpstreamFacts()
@@ -176,7 +184,7 @@ class UpstreamEngine:
     async def died(self) -> str:
         missed = 0
         while missed < LOOKS_BEFORE_LOST:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(self._look_every_s)
             missed = 0 if await self._ask_or_none("GET", "/v1/models") is not None else missed + 1
         return f"the upstream {self._config.name} does not answer any more"
 

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -62,9 +62,13 @@ def ignore(_: Loading) -> None:
 
 
 @asynccontextmanager
-async def running(shape: Shape = CALM, **chosen: Any) -> AsyncIterator[tuple[LlamaCppEngine, EngineFacts]]:
+async def running(
+    shape: Shape = CALM,
+    **chosen: object,
+) -> AsyncGenerator[tuple[LlamaCppEngine, EngineFacts]]:
     """f32 is the exact kind: no rounding that depends on how tokens were batched."""
-    config = ModelConfig(name="tiny", source=str(tiny_gguf(shape)), **{"kv_type": "f32", **chosen})
+    body = {"name": "tiny", "source": str(tiny_gguf(shape)), "kv_type": "f32", **chosen}
+    config = ModelConfig.model_validate(body)
     engine = LlamaCppEngine(config, free_bytes=lambda: 4 * 2**30)
     try:
         yield engine, await engine.start(ignore)
@@ -72,7 +76,7 @@ async def running(shape: Shape = CALM, **chosen: Any) -> AsyncIterator[tuple[Lla
         await engine.stop()
 
 
-def turn(session: SessionKey = ANNA, **chosen: Any) -> TurnRequest:
+def turn(session: SessionKey = ANNA, **chosen: Any) -> TurnRequest:  # noqa: ANN401
     if not {"ids", "prompt"} & chosen.keys():
         chosen = {"messages": (HELLO,), **chosen}
     chosen = {"max_tokens": 24, "sampling": Sampling(temperature=0), **chosen}
