@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 import aiohttp
+import msgpack
 
 from cluster import codec
 from cluster.core.commands import Command
@@ -68,12 +69,17 @@ class FrontClient:
         self, request: TurnRequest, reserved_tokens: int = 512, ticket: str | None = None
     ) -> AsyncGenerator[Frame]:
         """Raises aiohttp.ClientPayloadError where the stream was broken off."""
-        sealed = ticket or self.sign(self.ticket(request, reserved_tokens))
+        sealed = self.sign(self.ticket(request, reserved_tokens)) if ticket is None else ticket
         decoder = FrameDecoder()
         async with self.post("/turn", sealed, encode_request(request)) as response:
             async for data in response.content.iter_any():
                 for frame in decoder.feed(data):
                     yield frame
+
+    async def measure(self, request: TurnRequest, sealed: str) -> int | None:
+        async with self.post("/measure", sealed, encode_request(request)) as response:
+            assert response.status == 200
+            return msgpack.unpackb(await response.read())["prompt_tokens"]
 
     async def command(self, command: Command, secret: bytes | None = None) -> tuple[int, str]:
         sealed = seal(secret or self.front.secret, codec.encode(command))
