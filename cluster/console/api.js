@@ -87,6 +87,7 @@ async function* texts(body) {
 export function watch(seen, lost) {
   const source = new EventSource("/api/view/stream");
   source.onmessage = (event) => seen(JSON.parse(event.data));
+  source.addEventListener("away", lost);
   source.onerror = () => {
     source.close();
     lost();

@@ -50,18 +50,28 @@ function start(state, name, words, reason, fraction = null) {
 }
 
 function machineCards(view) {
-  if (!view.nodes.length) return [el("h2", {}, "Machines"), el("p", { class: "empty" }, "No machine has reported yet.")];
-  return [el("h2", {}, "Machines"), ...view.nodes.map((node) => machine(node, view.replicas))];
+  const nodes = [...view.nodes, ...unreported(view)];
+  if (!nodes.length) return [el("h2", {}, "Machines"), el("p", { class: "empty" }, "No machine has reported yet.")];
+  return [el("h2", {}, "Machines"), ...nodes.map((node) => machine(node, view.replicas))];
+}
+
+/** Replicas may be heard of before their node, and after it fell silent. */
+function unreported(view) {
+  const known = view.nodes.map((node) => node.node);
+  const names = view.replicas.map((one) => one.node).filter((name) => !known.includes(name));
+  return [...new Set(names)].map((node) => ({ node, memory_bytes: 0, memory_free_bytes: 0 }));
 }
 
 function machine(node, replicas) {
   const here = replicas.filter((one) => one.node === node.node);
   const engines = here.length ? here.map(replica) : [el("p", { class: "empty" }, "No engine runs here.")];
+  const free = `${bytes(node.memory_free_bytes)} free of ${bytes(node.memory_bytes)}`;
+  const isReported = node.memory_bytes > 0;
   return el(
     "article",
     { class: "machine" },
-    el("h3", {}, node.node, el("small", {}, `${bytes(node.memory_free_bytes)} free of ${bytes(node.memory_bytes)}`)),
-    memory(node, here),
+    el("h3", {}, node.node, el("small", {}, isReported ? free : "has not reported its memory")),
+    isReported ? memory(node, here) : null,
     ...engines,
   );
 }

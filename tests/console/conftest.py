@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -40,7 +41,7 @@ class Watched:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
+async def browser() -> AsyncGenerator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         yield browser
@@ -52,11 +53,19 @@ async def gateway() -> StandIn:
     return StandIn()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def console(browser: Browser, gateway: StandIn) -> AsyncIterator[Watched]:
-    """The page, open, before a stand-in of the gateway."""
-    async with serving(gateway.app()) as url:
-        watched = Watched(await browser.new_page(viewport={"width": 1280, "height": 800}))
+@asynccontextmanager
+async def opened(browser: Browser, url: str) -> AsyncGenerator[Watched]:
+    """The page at `url`."""
+    watched = Watched(await browser.new_page(viewport={"width": 1280, "height": 800}))
+    try:
         await watched.page.goto(url)
         yield watched
+    finally:
         await watched.page.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def console(browser: Browser, gateway: StandIn) -> AsyncGenerator[Watched]:
+    """The page, open, before a stand-in of the gateway."""
+    async with serving(gateway.app()) as url, opened(browser, url) as watched:
+        yield watched
