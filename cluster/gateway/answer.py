@@ -91,9 +91,11 @@ class Answer:
         """The stream broke.  The size of the prompt to go on with, and the generated tokens in it.
 
         Ids whose text had not come yet are dropped: an engine that begins inside a character cannot
-        finish it.
+        finish it.  Where none are left, the answer begins anew.
         """
         del self._ids[self._num_whole :]
+        if not self._ids:
+            self._parser = None
         self._num_carried = len(self._ids)
         known = self._prompt_tokens is not None
         return (self._prompt_tokens or 0) + len(self._ids) if known else None, len(self._ids)

@@ -1,9 +1,8 @@
 """Reasoning and tool calls out of a model's text.
 
-    format       the model writes
-    think        `<think>` reasoning `</think>` content, where the first thing it writes is the tag
-    think-open   the same, but its template has written `<think>` already
-    hermes       `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`, anywhere in the content
+    format   the model writes
+    think    `<think>` reasoning `</think>` content, where the tag is the first thing it writes
+    hermes   `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`, anywhere in the content
 
 The message is the same however the text is cut into pieces.  Nothing is lost: what looks like a tool call
 and is none is given back as text.
@@ -42,10 +41,8 @@ class Parser:
     ) -> None:
         self._stops = Stops(stops)
         self._call_id, self._one_call = call_id, one_call
-        self._reasons, self._calls_tools = "think" in formats, "hermes" in formats
-        self._mode = _Mode.START if self._reasons else _Mode.CONTENT
-        if "think-open" in formats:
-            self._mode = _Mode.THINKING
+        self._calls_tools = "hermes" in formats
+        self._mode = _Mode.START if "think" in formats else _Mode.CONTENT
         self._text = ""
         self._silent = True
         # White space after a tag is the model's layout, not content; before a tag, only if it is one.
