@@ -1,9 +1,14 @@
 """Markdown as far as a stream can show it: headings, bold, code.  Without colours the marks stay."""
 
+import re
+
 from rich.console import Console
 from rich.style import Style
 
 FENCE = "```"
+PLAIN = re.compile(r"[^`*\n]+\n?")
+"""Text in which no mark can begin; a heading's begins a line."""
+
 STYLES = {"**": Style(bold=True), "`": Style(color="cyan")}
 CODE = Style(color="cyan")
 HEADING = Style(bold=True, underline=True)
@@ -43,8 +48,10 @@ class MarkdownStream:
             if rest.startswith(mark) and not self._in_code and self._mark in ("", mark):
                 self._mark = "" if self._mark else mark
                 return len(mark)
-        self._write(rest[0], self._style())
-        return 1
+        plain = PLAIN.match(rest)
+        text = plain.group() if plain else rest[0]
+        self._write(text, self._style())
+        return len(text)
 
     def _fence(self) -> int:
         end = self._rest.find("\n")
@@ -61,7 +68,7 @@ class MarkdownStream:
     def _write(self, text: str, style: Style | None) -> None:
         if not text:
             return
-        self._console.print(text, style=style, end="", markup=False, emoji=False)
+        self._console.print(text, style=style, end="", markup=False, emoji=False, highlight=False)
         self._console.file.flush()
         self._at_line_start = text.endswith("\n")
         if self._at_line_start:

@@ -1,7 +1,7 @@
 """From what a person asked for and what this machine has to the config that a pool starts with."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,14 +34,19 @@ class Plan:
     added: tuple[FoundEngine, ...] = ()
 
 
-def make_plan(wishes: Wishes, home: Path, user: Path) -> Plan:
-    """Raises InvalidField or CommandFailed naming what is wrong; starts nothing."""
-    written = _read(wishes.config, home)
+def make_plan(
+    wishes: Wishes, home: Path, user: Path, find: Callable[[], Sequence[FoundEngine]] = find_engines
+) -> Plan:
+    """Raises InvalidField or CommandFailed naming what is wrong; starts nothing.
+
+    `home` has the config file, `user` the weights that other programs keep, `find` tells what runs.
+    """
+    written = read_config(wishes.config, home)
     asked = tuple(model_config(wish, user) for wish in wishes.models)
     ports = written.gateway.model_dump()
     ports |= {"http_port": wishes.http_port} if wishes.http_port is not None else {}
     ports |= {"grpc_port": wishes.grpc_port} if wishes.grpc_port is not None else {}
-    engines = find_engines() if wishes.discover else []
+    engines = find() if wishes.discover else []
     added = tuple(
         engine for engine in engines if not _is_known(engine, written.upstreams, ports["http_port"])
     )
@@ -54,7 +59,8 @@ def make_plan(wishes: Wishes, home: Path, user: Path) -> Plan:
     return Plan(parse(config, "hearth up"), added)
 
 
-def _read(config: Path | None, home: Path) -> HearthConfig:
+def read_config(config: Path | None, home: Path) -> HearthConfig:
+    """The config that a person wrote.  Raises InvalidField."""
     if config is not None and not config.is_file():
         raise InvalidField("--config", f"{config} is not a file.", "Name a file, or leave the option out.")
     return load(config or home / "hearth.yaml")
@@ -71,8 +77,9 @@ def model_config(wish: str, user: Path) -> ModelConfig:
         if wish == weights.name and weights.kind == "gguf":
             return ModelConfig(name=model_name(weights.name), source=str(weights.path))
     hub = wish.removeprefix("hf:")
-    if HUB_ID.fullmatch(hub) and not hub.endswith(".gguf"):
-        return ModelConfig(name=model_name(hub.split(":")[0].rpartition("/")[2]), source=f"hf:{hub}")
+    repository = hub.partition(":")[0]
+    if HUB_ID.fullmatch(hub) and not repository.endswith(".gguf"):
+        return ModelConfig(name=model_name(repository.rpartition("/")[2]), source=f"hf:{hub}")
     raise CommandFailed(
         f"--model {wish}: there is no such file, and it is no owner/repo of the hub.",
         "Give the path of a GGUF; `hearth doctor` lists those it finds on this machine.",

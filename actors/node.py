@@ -1,0 +1,64 @@
+"""The node's agent: one a machine, telling the router what memory is free.
+
+It is the node's word that counts: a router that starts anew learns of the node from the next report.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from itertools import count
+
+from cluster.core.events import Event, NodeReport, NodeUp
+from cluster.core.ids import Cause, NodeId
+from cluster.inventory.node import NodeMemory, node_memory
+from cluster.ports import RouterAway, RouterPort
+from cluster.raylink import RayRouter
+
+PERIOD_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class NodeAgent:
+    """Reports once every `period_s`, and says NodeUp to every router epoch that it meets."""
+
+    def __init__(
+        self,
+        node: NodeId,
+        router: RouterPort,
+        measure: Callable[[], NodeMemory] = node_memory,
+        period_s: float = PERIOD_S,
+    ) -> None:
+        self._node, self._router = node, router
+        self._measure, self._period_s = measure, period_s
+        self._epoch: int | None = None
+
+    async def run(self) -> None:
+        """Reports for ever."""
+        for number in count(1):
+            await self.report(Cause(f"{self._node}:{number}"))
+            await asyncio.sleep(self._period_s)
+
+    async def report(self, cause: Cause) -> None:
+        """One report.  A router that is away hears of the node when it is back."""
+        memory = self._measure()
+        up = NodeUp(self._node, memory.total_bytes, cause)
+        now = NodeReport(self._node, memory.available_bytes, cause)
+        try:
+            epoch = await self._post(now) if self._epoch is not None else None
+            if epoch is None or epoch != self._epoch:
+                self._epoch = await self._post(up, now)
+        except RouterAway:
+            self._epoch = None
+            log.debug("no router hears of node %s now", self._node)
+
+    async def _post(self, *events: Event) -> int:
+        return await self._router.post(events)
+
+
+class NodeActor:
+    """The agent as a Ray actor."""
+
+    async def __init__(self, node: str) -> None:
+        agent = NodeAgent(NodeId(node), RayRouter())
+        self._task = asyncio.create_task(agent.run(), name=f"agent of {node}")

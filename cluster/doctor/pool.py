@@ -1,0 +1,79 @@
+"""Checks of the pool that runs from this home."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cluster.doctor.check import Check, fail, ok, warn
+from cluster.pool.paths import PoolPaths
+from cluster.pool.processes import Listener, find_processes, is_loopback, listeners
+from cluster.pool.state import PoolState
+
+RAY_CALL = "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo"
+CALL_TIMEOUT_S = 3.0
+
+
+def check_sockets(found: Sequence[Listener]) -> Check:
+    """`found`: every socket on which a process of the pool takes in what is sent."""
+    open_ones = [socket for socket in found if not is_loopback(socket.host)]
+    if not open_ones:
+        return ok("Sockets", f"all {len(found)} listen on loopback only")
+    named = ", ".join(f"{s.process} (pid {s.pid}) on {s.host}:{s.port}" for s in open_ones)
+    return fail("Sockets", f"Reachable from other machines: {named}.", "Stop the pool: hearth down")
+
+
+def pool_listeners(paths: PoolPaths, state: PoolState) -> list[Listener]:
+    return listeners(find_processes(paths.pool_id, state.pid, state.created_s))
+
+
+def check_token(paths: PoolPaths, state: PoolState) -> Check:
+    """Whether Ray refuses a caller without the token, and whether only this user can read it."""
+    mode = paths.token.stat().st_mode if paths.token.exists() else None
+    if mode is None or mode & 0o077:
+        problem = f"{paths.token} is {'missing' if mode is None else 'readable by others'}."
+        return fail("Ray token", problem, "Start again: hearth down && hearth up")
+    answer = ask_without_token(state.ray_address)
+    if answer == "UNAUTHENTICATED":
+        return ok("Ray token", "callers without it are refused")
+    if answer == "OK":
+        return fail("Ray token", "Ray answers callers without a token.", "Stop the pool: hearth down")
+    return warn("Ray token", f"Ray at {state.ray_address} did not answer ({answer}).", "See: hearth logs gcs")
+
+
+def ask_without_token(address: str) -> str:
+    """The gRPC status with which Ray answers a caller that shows no token."""
+    import grpc
+
+    with grpc.insecure_channel(address) as channel:
+        call = channel.unary_unary(RAY_CALL)
+        try:
+            call(b"", timeout=CALL_TIMEOUT_S)
+        except grpc.RpcError as refusal:
+            return refusal.code().name  # ty: ignore[missing-attribute]
+    return "OK"
+
+
+def check_router(view: dict[str, Any]) -> Check:
+    return ok("Router", f"epoch {view['epoch']}, {len(view['queue'])} turns waiting")
+
+
+def check_replicas(view: dict[str, Any]) -> list[Check]:
+    """One line for each model that the pool serves or shall serve."""
+    return [_check_model(model) for model in view["models"]]
+
+
+def _check_model(model: dict[str, Any]) -> Check:
+    name = f"Model {model['model']}"
+    if model["state"] == "ready":
+        return ok(name, f"{model['num_replicas']} replicas, {model['window_tokens']:,} tokens")
+    if model["state"] == "failed":
+        return fail(name, model["reason"] or "It did not load.", "See: hearth logs replica")
+    return warn(name, model["state"], "Wait for it: hearth status")
+
+
+def check_gateway(ask: Callable[[str], Any]) -> list[Check]:
+    """`ask` GETs a path of the gateway and raises where there is no answer."""
+    try:
+        view = ask("/api/view")
+    except Exception as fault:  # noqa: BLE001 - whatever keeps the gateway from answering is the finding
+        return [fail("Gateway", str(fault), "See: hearth logs supervisor")]
+    return [ok("Gateway", "answers"), check_router(view), *check_replicas(view)]
