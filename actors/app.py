@@ -15,7 +15,6 @@ import ray
 import yaml
 from pydantic import BaseModel, ConfigDict
 from ray import serve
-from ray.actor import ActorHandle
 from ray.serve import Application
 from ray.serve.schema import ServeDeploySchema
 
@@ -65,7 +64,7 @@ def start_pool(config: HearthConfig) -> Callable[[], None]:
     node = node_id(home())
     apps = with_memory(applications(config, node))
     pinned = {"namespace": NAMESPACE, "num_cpus": 0, "max_restarts": -1, "label_selector": {NODE_LABEL: node}}
-    actors = [
+    actors: list[Any] = [
         ray.remote(RouterActor).options(name=ROUTER, **pinned).remote(config.router, declarations(apps)),
         ray.remote(NodeActor).options(name=NODE, **pinned).remote(node),
         ray.remote(GatewayActor).options(name=GATEWAY, **pinned).remote(config.gateway),
@@ -77,14 +76,14 @@ def start_pool(config: HearthConfig) -> Callable[[], None]:
     return lambda: stop_pool(actors)
 
 
-def stop_pool(actors: Sequence[ActorHandle]) -> None:
+def stop_pool(actors: Sequence[Any]) -> None:
     """Drains the replicas, then ends the actors: the router has to hear that the fronts are going."""
     serve.shutdown()
     for actor in reversed(actors):
         ray.kill(actor)
 
 
-def wait_ready(actors: Sequence[ActorHandle]) -> None:
+def wait_ready(actors: Sequence[Any]) -> None:
     """Raises what keeps an actor from starting, such as a port in use."""
     ray.get([actor.__ray_ready__.remote() for actor in actors], timeout=READY_S)
 

@@ -36,40 +36,28 @@ class RouterActor:
     `declared`: what shall run.  Turns for these models wait while they load, after a restart too.
     """
 
-    def __init__(self, config: RouterConfig, declared: Sequence[DeploymentDeclared]) -> None:
-        self._limits = Limits(queue=config.queue_limit, queue_per_tenant=config.queue_limit_per_tenant)
-        self._declared = declared
+    async def __init__(self, config: RouterConfig, declared: Sequence[DeploymentDeclared]) -> None:
+        limits = Limits(queue=config.queue_limit, queue_per_tenant=config.queue_limit_per_tenant)
+        epoch = await asyncio.to_thread(take_next, home() / "run" / "router.epoch")
         self._gateways: dict[GatewayId, ActorGateway] = {}
-        self._starting: asyncio.Task[Router] | None = None
+        self._router = Router(RouterMachine(epoch, limits=limits), epoch, Journal(home() / "journal", epoch))
+        await self._router.__aenter__()  # for the life of this process
+        await self._router.post(declared)
 
     async def attach(self, gateway: GatewayId, handle: Any) -> int:  # noqa: ANN401
         known = self._gateways.get(gateway)
         if known is None or known.handle._actor_id != handle._actor_id:
             known = self._gateways[gateway] = ActorGateway(handle)
-        return await (await self._router()).attach(gateway, known)
+        return await self._router.attach(gateway, known)
 
     async def ready(self, event: ReplicaReady, secret: bytes) -> int:
-        return await (await self._router()).ready(event, secret)
+        return await self._router.ready(event, secret)
 
     async def loading(self, status: LoadingStatus) -> int:
-        return await (await self._router()).loading(status)
+        return await self._router.loading(status)
 
     async def post(self, events: Sequence[Event]) -> int:
-        return await (await self._router()).post(events)
+        return await self._router.post(events)
 
     async def view(self) -> PoolView:
-        return await (await self._router()).view()
-
-    async def _router(self) -> Router:
-        """The router of this process; the first call starts it, because only then a loop runs."""
-        if self._starting is None:
-            self._starting = asyncio.create_task(self._start())
-        return await asyncio.shield(self._starting)
-
-    async def _start(self) -> Router:
-        epoch = await asyncio.to_thread(take_next, home() / "run" / "router.epoch")
-        journal = Journal(home() / "journal", epoch)
-        router = Router(RouterMachine(epoch, limits=self._limits), epoch, journal)
-        await router.__aenter__()  # for the life of this process
-        await router.post(self._declared)
-        return router
+        return await self._router.view()
