@@ -27,6 +27,11 @@ RATE_INTERVAL = "1s"
 """Stands for Grafana's `$__rate_interval`: some scrapes long."""
 
 
+def as_asked(expr: str) -> str:
+    """The query as Grafana sends it."""
+    return expr.replace("$__rate_interval", RATE_INTERVAL).replace("$model", ".*")
+
+
 class Gateway:
     """Each scrape finds more work done: everything that can happen in a pool happens."""
 
@@ -90,18 +95,27 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def watched_pool(prometheus_files: Path, folder: Path) -> AsyncGenerator[Prometheus]:
+async def busy_pool(files: Path, folder: Path) -> AsyncGenerator[Prometheus]:
     """Two gateways of one pool, and a Prometheus that has scraped each of them often enough."""
     gateways = Gateway(), Gateway()
-    async with serving(gateways[0].app()) as one, serving(gateways[1].app()) as other:
-        config = _config(prometheus_files, [urlsplit(url).netloc for url in (one, other)])
-        (folder / "prometheus.yml").write_text(config)
-        async with _running(folder) as url:
-            async with asyncio.timeout(30):
-                await asyncio.gather(*(gateway.seen_enough.wait() for gateway in gateways))
-            prometheus = Prometheus(url)
-            yield prometheus
-            await prometheus.close()
+    async with (
+        serving(gateways[0].app()) as one,
+        serving(gateways[1].app()) as other,
+        scraping(files, folder, one, other) as prometheus,
+        asyncio.timeout(60),
+    ):
+        await asyncio.gather(*(gateway.seen_enough.wait() for gateway in gateways))
+        yield prometheus
+
+
+@asynccontextmanager
+async def scraping(files: Path, folder: Path, *urls: str) -> AsyncGenerator[Prometheus]:
+    """A Prometheus with our files that scrapes the gateways at `urls`."""
+    (folder / "prometheus.yml").write_text(_config(files, [urlsplit(url).netloc for url in urls]))
+    async with _running(folder) as url:
+        prometheus = Prometheus(url)
+        yield prometheus
+        await prometheus.close()
 
 
 def _config(files: Path, targets: list[str]) -> str:
@@ -121,14 +135,27 @@ async def _running(folder: Path) -> AsyncGenerator[str]:
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
-        "--log.level=warn",
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     try:
+        async with asyncio.timeout(30):
+            await _ready(process)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         await process.wait()
+
+
+async def _ready(process: asyncio.subprocess.Process) -> None:
+    """Reads its log as far as that it is ready; what it says later is little and fits the pipe."""
+    assert process.stderr is not None
+    said = b""
+    async for line in process.stderr:
+        said += line
+        if b"Server is ready" in line:
+            return
+    raise AssertionError(said.decode())
 
 
 def _free_port() -> int:

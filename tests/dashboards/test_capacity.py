@@ -17,7 +17,7 @@ from cluster.metrics import METRICS, Kind
 from dashboards.source.__main__ import text
 from dashboards.source.capacity import PANELS
 from dashboards.source.panel import Panel
-from tests.dashboards.scraped import RATE_INTERVAL, Prometheus, watched_pool
+from tests.dashboards.scraped import Prometheus, as_asked, busy_pool
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "dashboards" / "prometheus"
@@ -27,11 +27,6 @@ SERIES = {metric.name for metric in METRICS if metric.kind is not Kind.HISTOGRAM
     if metric.kind is Kind.HISTOGRAM
     for part in ("bucket", "count", "sum")
 }
-
-
-def as_asked(expr: str) -> str:
-    """The query as Grafana sends it."""
-    return expr.replace("$__rate_interval", RATE_INTERVAL).replace("$model", ".*")
 
 
 def test_the_file_is_what_its_source_makes() -> None:
@@ -64,7 +59,7 @@ def test_rules_ask_for_metrics_that_exist() -> None:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def prometheus(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Prometheus]:
-    async with watched_pool(FILES, tmp_path_factory.mktemp("prometheus")) as running:
+    async with busy_pool(FILES, tmp_path_factory.mktemp("prometheus")) as running:
         yield running
 
 
