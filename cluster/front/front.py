@@ -169,7 +169,7 @@ class Front:
         while True:
             await asyncio.sleep(self.limits.report_s)
             if any(turn.is_stalled(self.context.now()) for turn in self._turns.values()):
-                self._lose(f"the engine said nothing for {self.limits.stall_s:.0f} s")
+                self._lose(f"the engine said nothing for {self.limits.stall_s:g} s")
 
     def _lose(self, reason: str) -> None:
         self.gate.is_open = False

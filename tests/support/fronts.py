@@ -83,7 +83,10 @@ class FrontClient:
 
     async def command(self, command: Command, secret: bytes | None = None) -> tuple[int, str]:
         sealed = seal(secret or self.front.secret, codec.encode(command))
-        async with self.http.post(self.front.endpoint + "/control", data=sealed) as response:
+        return await self.post_control(sealed.encode())
+
+    async def post_control(self, body: bytes) -> tuple[int, str]:
+        async with self.http.post(self.front.endpoint + "/control", data=body) as response:
             return response.status, await response.text()
 
 

@@ -38,7 +38,9 @@ class ListeningRouter:
         return self.epoch
 
     async def loading(self, status: LoadingStatus) -> int:
-        self.loadings.append(status)
+        async with self._news:
+            self.loadings.append(status)
+            self._news.notify_all()
         return self.epoch
 
     async def view(self) -> PoolView:
@@ -58,6 +60,12 @@ class ListeningRouter:
         async with asyncio.timeout(10), self._news:
             await self._news.wait_for(lambda: len(heard()) >= num)
         return heard()[num - 1]
+
+    async def hear_loading(self) -> LoadingStatus:
+        """Waits for the first word about a start."""
+        async with asyncio.timeout(10), self._news:
+            await self._news.wait_for(lambda: self.loadings)
+        return self.loadings[0]
 
     async def next_report(self) -> ReplicaReport:
         """A report that was made after this call."""

@@ -1,0 +1,143 @@
+"""The life of a replica over several boots of its engine."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from cluster.core.commands import Drain
+from cluster.core.events import DeploymentWithdrawn, ReplicaDraining, ReplicaGone, ReplicaReady
+from cluster.core.ids import Cause, DeploymentId, NodeId
+from cluster.deployments.boots import Boots
+from cluster.deployments.fake import FakeEngine, FakeSettings
+from cluster.deployments.restarts import ENGINE, UPSTREAM, RestartPlan, Restarts
+from cluster.deployments.spec import ReplicaSpec, make_engine
+from tests.support.fronts import QUICK, FrontClient, ask
+from tests.support.pace import Pace
+from tests.support.routers import ListeningRouter
+
+
+class Life:
+    """A replica whose engines the test may kill; waits between its boots are `waits`, and last nothing."""
+
+    def __init__(
+        self, settings: list[FakeSettings], plan: RestartPlan = ENGINE, pace: Pace | None = None
+    ) -> None:
+        self.router, self.engines, self.waits = ListeningRouter(), list[FakeEngine](), list[float]()
+        self._settings, self._engine_sleep = settings, pace.sleep if pace else asyncio.sleep
+        self.boots = Boots(
+            DeploymentId("d"),
+            NodeId("n"),
+            "127.0.0.1",
+            self._make,
+            self.router,
+            plan,
+            QUICK,
+            now=lambda: 0.0,
+            sleep=self._sleep,
+        )
+
+    def _make(self) -> FakeEngine:
+        settings = self._settings.pop(0) if len(self._settings) > 1 else self._settings[0]
+        self.engines.append(FakeEngine(settings, self._engine_sleep))
+        return self.engines[-1]
+
+    async def _sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def living(life: Life) -> AsyncGenerator[Life]:
+    running = asyncio.create_task(life.boots.run())
+    try:
+        yield life
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_crashed_engine_is_started_again_behind_a_new_front() -> None:
+    async with living(Life([FakeSettings()])) as life:
+        first = await life.router.hear(ReplicaReady)
+        life.engines[0].die("segmentation fault")
+        assert (await life.router.hear(ReplicaGone)).reason == "segmentation fault"
+        second = await life.router.hear(ReplicaReady, lambda event: event.boot != first.boot)
+        assert (first.replica, first.boot) != (second.replica, second.boot)
+        assert first.replica == second.replica
+        assert life.router.secrets[0] != life.router.secrets[-1]
+        assert life.waits == [0.5]
+        async with aiohttp.ClientSession() as http:
+            front = life.boots.front
+            assert front is not None
+            client = FrontClient(front, life.router, life.engines[1], http, second.boot)
+            assert await client.turn(ask("hello"))
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await http.get(first.endpoint + "/health")
+
+
+async def test_an_engine_that_cannot_start_is_given_up_with_its_reason() -> None:
+    async with living(Life([FakeSettings(fail_start="The file is not a GGUF.")])) as life:
+        withdrawn = await life.router.hear(DeploymentWithdrawn)
+        assert withdrawn.reason == "The file is not a GGUF. Take `fail_start` out of its settings."
+        assert life.boots.failure == withdrawn.reason
+        assert len(life.engines) == 1
+        # A router that comes later hears it too.
+        await life.router.hear(DeploymentWithdrawn, num=3)
+
+
+async def test_an_engine_that_keeps_crashing_is_given_up_after_waits_that_double() -> None:
+    settings = [FakeSettings(), FakeSettings(fail_start="Out of memory.")]
+    async with living(Life(settings)) as life:
+        await life.router.hear(ReplicaReady)
+        life.engines[0].die("killed")
+        await life.router.hear(DeploymentWithdrawn)
+        assert life.waits[:4] == [0.5, 1.0, 2.0, 4.0]
+        assert len(life.engines) == 5
+
+
+async def test_an_upstream_that_is_away_is_asked_again_for_ever() -> None:
+    settings = [*[FakeSettings(fail_start="Nobody answers.")] * 20, FakeSettings()]
+    async with living(Life(settings, UPSTREAM)) as life:
+        await life.router.hear(ReplicaReady)
+        assert life.waits[-1] == 30.0
+        assert life.router.told(DeploymentWithdrawn) == []
+
+
+async def test_a_drained_replica_stops_its_engine_and_stays_away() -> None:
+    async with living(Life([FakeSettings()])) as life:
+        ready = await life.router.hear(ReplicaReady)
+        async with aiohttp.ClientSession() as http:
+            front = life.boots.front
+            assert front is not None
+            client = FrontClient(front, life.router, life.engines[0], http, ready.boot)
+            await client.command(Drain(ready.replica, ready.boot, Cause("test")))
+            await life.router.hear(ReplicaDraining)
+            assert (await life.router.hear(ReplicaGone)).reason == "drained"
+        await life.engines[0].died()
+        assert len(life.engines) == 1
+
+
+async def test_people_see_how_far_a_start_has_come() -> None:
+    pace = Pace()
+    async with living(Life([FakeSettings(start_s=3)], pace=pace)) as life:
+        status = await life.router.hear_loading()
+        assert (status.deployment, status.replica) == ("d", life.boots.replica)
+        assert (status.stage, status.fraction) == ("loading", 0.0)
+        pace.free()
+        await life.router.hear(ReplicaReady)
+
+
+def test_old_failures_are_forgotten() -> None:
+    restarts = Restarts(RestartPlan(num_starts=2, window_s=10))
+    assert restarts.failed(0.0) == 0.5
+    assert restarts.failed(11.0) == 0.5
+    assert restarts.failed(12.0) is None
+
+
+async def test_a_spec_names_the_wrong_setting() -> None:
+    spec = ReplicaSpec(deployment="d", node="n", engine="fake", settings={"num_slots": 0})
+    with pytest.raises(ValueError, match="num_slots"):
+        make_engine(spec)
