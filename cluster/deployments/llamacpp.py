@@ -22,7 +22,7 @@ from cluster.deployments.llamacpp_server import LlamaServer, Refused
 from cluster.deployments.llamacpp_turn import FreeTurn, constrained_frames, failed
 from cluster.deployments.neutral import Neutralizer
 from cluster.deployments.slots import Slots
-from cluster.wire import Embeddings, EmbedRequest, Failed, Frame, TurnRequest
+from cluster.wire import Embeddings, EmbedRequest, Failed, Frame, JsonObject, TurnRequest
 
 CANCEL_TIMEOUT_S = 30.0
 """A slot that computes on for so long after its turn was cancelled is a fault of the engine."""
@@ -49,6 +49,7 @@ class LlamaCppEngine:
         self._window = model.plan.window_tokens
         hashing = asyncio.create_task(asyncio.to_thread(model_hash.of_files, model.paths))
         speed = await warmup.start_and_measure(self._process, model, self._config, progress)
+        self._openings = await self._think_openings()
         progress(Loading("hashing the model"))
         return self._facts(model, await hashing, speed)
 
@@ -68,6 +69,16 @@ class LlamaCppEngine:
             kv_bytes=plan.kv_bytes,
         )
 
+    async def _think_openings(self) -> tuple[tuple[int, ...], ...]:
+        """How the prompts end whose template has begun the reasoning, in ids."""
+        if formats.THINK not in self._formats:
+            return ()
+        told = [
+            await self._server.tokenize(text, parse_special=True, is_start=False)
+            for text in formats.THINK_OPENINGS
+        ]
+        return tuple(told)
+
     @property
     def _server(self) -> LlamaServer:
         return self._process.server
@@ -82,11 +93,11 @@ class LlamaCppEngine:
         return self._sized(await self._server.tokenize(rendered, parse_special=True))
 
     async def _render(self, request: TurnRequest) -> str:
-        body = {"messages": self._neutral.objects(request.messages or ())}
+        body: JsonObject = {"messages": self._neutral.objects(request.messages or ())}
         if request.tools and request.tool_choice != "none":
             body["tools"] = self._neutral.objects(request.tools)
-        if request.template_options:
-            body["chat_template_kwargs"] = request.template_options
+        # Left unsaid, the server would tell the template that reasoning is off.
+        body["chat_template_kwargs"] = {"enable_thinking": True, **request.template_options}
         try:
             rendered = await self._server.render(body)
         except Refused as fault:
@@ -120,7 +131,10 @@ class LlamaCppEngine:
     def _frames(self, request: TurnRequest, ids: tuple[int, ...], slot: int) -> AsyncGenerator[Frame]:
         if request.constrained:
             return constrained_frames(self._server, ids, slot, request)
-        return FreeTurn(self._server, self._partials, ids, slot, request).frames()
+        # A continuation's reasoning was opened in its first part.
+        opens = request.messages is not None and any(ids[-len(end) :] == end for end in self._openings)
+        opening = "<think>" if opens else ""
+        return FreeTurn(self._server, self._partials, ids, slot, request, opening).frames()
 
     async def _free(self, slot: int) -> None:
         try:

@@ -65,8 +65,9 @@ class LlamaServer:
     async def render(self, body: JsonObject) -> str:
         return (await self.ask("POST", "/apply-template", body))["prompt"]
 
-    async def tokenize(self, text: str, *, parse_special: bool) -> tuple[int, ...]:
-        body = {"content": text, "parse_special": parse_special, "add_special": True}
+    async def tokenize(self, text: str, *, parse_special: bool, is_start: bool = True) -> tuple[int, ...]:
+        """`is_start`: with the model's start token, where it wants one; a rendered prompt lacks it."""
+        body = {"content": text, "parse_special": parse_special, "add_special": is_start}
         return tuple((await self.ask("POST", "/tokenize", body))["tokens"])
 
     async def complete(self, body: JsonObject) -> JsonObject:

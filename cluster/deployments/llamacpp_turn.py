@@ -52,7 +52,9 @@ class FreeTurn:
         ids: tuple[int, ...],
         slot: int,
         request: TurnRequest,
+        opening: str = "",
     ) -> None:
+        """`opening`: what the prompt wrote of the answer already; it comes before the answer's text."""
         self._server, self._partials = server, partials
         self._prompt, self._slot = ids, slot
         self._sampling, self._max_tokens = request.sampling, request.max_tokens
@@ -61,7 +63,8 @@ class FreeTurn:
         self._held: list[int] = []
         self._max_held = max(map(len, request.sampling.stop), default=0)
         self._pending = partials.unfinished(ids)
-        self._cached: int | None = None
+        self._opening = opening
+        self._cached = 0
         self._reason: EndReason | None = None
         self._num_unknown = 0
 
@@ -74,7 +77,7 @@ class FreeTurn:
                     yield frame
             if self._num_unknown:
                 yield await self._repeat(self._num_unknown)
-        yield Ended(self._reason, len(self._prompt), self._cached or 0, len(self._answer))
+        yield Ended(self._reason, len(self._prompt), self._cached, len(self._answer))
 
     async def _stream(self) -> AsyncGenerator[Frame]:
         """Until the answer ends, or an id cannot be known."""
@@ -119,8 +122,7 @@ class FreeTurn:
         if unfinished and not self._pending:
             text = text.rstrip("\ufffd")
         text, self._pending = self._text(ids, text), unfinished
-        self._answer += ids
-        return Tokens(tuple(ids), text)
+        return self._frame(ids, text)
 
     def _body(self, num_tokens: int | None) -> JsonObject:
         ids = (*self._prompt, *self._answer)
@@ -142,10 +144,13 @@ class FreeTurn:
             return None
         if not self._held and not text:
             return None
-        frame = Tokens(tuple(self._held), text)
-        self._answer += self._held
-        self._held.clear()
-        return frame
+        ids, self._held = self._held, []
+        return self._frame(ids, text)
+
+    def _frame(self, ids: list[int], text: str) -> Tokens:
+        self._answer += ids
+        text, self._opening = self._opening + text, ""
+        return Tokens(tuple(ids), text)
 
     def _text(self, ids: list[int], content: str) -> str:
         """The engine's text; but a character that the prompt began is put together from its pieces."""

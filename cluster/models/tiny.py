@@ -45,7 +45,14 @@ PLAIN = """\
 {% endfor %}
 {%- if add_generation_prompt %}assistant: {% endif %}"""
 
-TEMPLATES = {"chatml": CHATML, "plain": PLAIN}
+THINKING = (
+    CHATML
+    + """\
+{%- if add_generation_prompt and enable_thinking is not false %}<think>
+{% endif %}"""
+)
+
+TEMPLATES = {"chatml": CHATML, "thinking": THINKING, "plain": PLAIN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ class Shape:
     hidden: int = 384
     window: int = 4096
     extra_tokens: int = 0
-    template: Literal["chatml", "plain"] | None = "chatml"
+    template: Literal["chatml", "thinking", "plain"] | None = "chatml"
     pooling: gguf.PoolingType | None = None
     is_wild: bool = False
     has_start_token: bool = False
