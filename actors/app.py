@@ -24,7 +24,10 @@ from actors.node import NodeActor
 from actors.router import RouterActor
 from cluster.budget import share
 from cluster.config import GUIDE, HearthConfig, ModelConfig, UpstreamConfig, home
-from cluster.core.events import DeploymentDeclared, Locality
+from cluster.core.events import (
+    DeploymentDeclared,
+)
+from cluster.core.facts import Locality
 from cluster.core.ids import Cause, DeploymentId
 from cluster.deployments.listing import upstream_models
 from cluster.deployments.replica import ReplicaDeployment

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from cluster.core.errors import ContextLengthExceeded, HearthError, InvalidField, NeverFits
-from cluster.core.events import Feature
+from cluster.core.facts import Feature
 from cluster.core.learning import Memory
 from cluster.core.state import Replica, Turn
 

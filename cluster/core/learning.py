@@ -4,7 +4,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field, replace
 from math import ceil
 
-from cluster.core.events import Speed
+from cluster.core.facts import Speed
 from cluster.core.ids import SessionKey
 
 DEFAULT_BYTES_PER_TOKEN = 3.0

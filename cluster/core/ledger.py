@@ -13,7 +13,7 @@ All sizes are tokens, rounded up to whole blocks.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from cluster.core.events import Capacity
+from cluster.core.facts import Capacity
 from cluster.core.ids import LeaseId, SessionKey, TurnId
 
 

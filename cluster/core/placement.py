@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cluster.core.admission import Need, clamp, headroom, largest
-from cluster.core.events import Locality, Privacy
 from cluster.core.eviction import victims
+from cluster.core.facts import Locality, Privacy
 from cluster.core.ids import SessionKey
 from cluster.core.state import Replica, Turn, can_serve
 

@@ -9,7 +9,6 @@ from cluster.core.events import (
     ExtensionAsked,
     LeaseEnded,
     LeaseStarted,
-    LeaseView,
     NodeGone,
     NodeReport,
     NodeUp,
@@ -17,9 +16,9 @@ from cluster.core.events import (
     ReplicaGone,
     ReplicaReady,
     ReplicaReport,
-    ResidentView,
 )
 from cluster.core.eviction import victims_for_tokens
+from cluster.core.facts import LeaseView, ResidentView
 from cluster.core.ids import BootId, LeaseId, ReplicaId
 from cluster.core.ledger import Ledger, Reservation
 from cluster.core.schedule import evict

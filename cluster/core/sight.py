@@ -2,7 +2,7 @@
 
 from cluster.core.admission import largest, need_of
 from cluster.core.context import Context
-from cluster.core.events import Feature, Locality
+from cluster.core.facts import Feature, Locality
 from cluster.core.queue import in_order
 from cluster.core.state import Phase, Replica
 from cluster.core.view import (

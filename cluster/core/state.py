@@ -13,7 +13,11 @@ A turn's phases (rows: where it is; the machine forgets a turn when it is over):
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from cluster.core.events import Feature, Locality, ReplicaReady, Speed, TurnArrived
+from cluster.core.events import (
+    ReplicaReady,
+    TurnArrived,
+)
+from cluster.core.facts import Feature, Locality, Speed
 from cluster.core.ids import BootId, DeploymentId, GatewayId, LeaseId, NodeId, ReplicaId, TurnId
 from cluster.core.ledger import Ledger
 

@@ -5,7 +5,7 @@ Sizes are tokens unless the name says bytes; ages are seconds before the view wa
 
 from dataclasses import dataclass
 
-from cluster.core.events import Capacity, Feature, Locality, Speed
+from cluster.core.facts import Capacity, Feature, Locality, Speed
 
 
 @dataclass(frozen=True, slots=True)

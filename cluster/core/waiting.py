@@ -4,7 +4,7 @@ from cluster.core.commands import Commit, Queue
 from cluster.core.context import Context
 from cluster.core.errors import HearthError, ModelNotFound, Overloaded, ServerError
 from cluster.core.estimate import waits
-from cluster.core.events import Locality, Privacy
+from cluster.core.facts import Locality, Privacy
 from cluster.core.ids import Cause
 from cluster.core.queue import in_order
 from cluster.core.state import Phase, Turn

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from cluster.core.events import Capacity, Feature, Locality, Speed
+from cluster.core.facts import Capacity, Feature, Locality, Speed
 from cluster.core.ids import SessionKey
 from cluster.wire import Embeddings, EmbedRequest, Frame, TurnRequest
 

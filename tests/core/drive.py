@@ -6,21 +6,23 @@ from typing import TypeVar
 from cluster.core.commands import Command, Place
 from cluster.core.context import Limits
 from cluster.core.events import (
-    Capacity,
     DeploymentDeclared,
     Event,
-    Feature,
     GatewayUp,
     LeaseEnded,
     LeaseStarted,
-    LeaseView,
-    Locality,
     ReplicaReady,
     ReplicaReport,
-    Speed,
     Tick,
     TurnArrived,
     TurnFinished,
+)
+from cluster.core.facts import (
+    Capacity,
+    Feature,
+    LeaseView,
+    Locality,
+    Speed,
 )
 from cluster.core.ids import (
     BootId,

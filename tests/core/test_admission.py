@@ -2,7 +2,11 @@
 
 from cluster.core.commands import Extend, Measure, Place, Preempt, Reject
 from cluster.core.errors import ContextLengthExceeded, InvalidField, ModelNotFound, NeverFits
-from cluster.core.events import ExtensionAsked, Feature, TurnMeasured
+from cluster.core.events import (
+    ExtensionAsked,
+    TurnMeasured,
+)
+from cluster.core.facts import Feature
 from cluster.core.ids import BootId, LeaseId, ReplicaId, TurnId
 from tests.core.drive import CAUSE, Drive, only
 

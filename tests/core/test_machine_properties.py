@@ -10,9 +10,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from cluster.core.events import Capacity, TurnArrived
+from cluster.core.events import (
+    TurnArrived,
+)
+from cluster.core.facts import Capacity
 from cluster.core.ids import Cause, GatewayId, ReplicaId, SessionKey, TurnId
-from tests.core.world import MODEL, SimTurn, World
+from tests.core.sim import SimTurn
+from tests.core.world import MODEL, World
 
 STEPS_PER_RUN = 50
 STEPS = int(os.environ.get("HEARTH_CORE_STEPS", "4000"))

@@ -5,13 +5,11 @@ from cluster.core.errors import Overloaded, ReplicaLost
 from cluster.core.events import (
     DrainAsked,
     GrantRefused,
-    Locality,
-    Privacy,
     ReplicaGone,
     ReplicaReport,
-    ResidentView,
     StreamLost,
 )
+from cluster.core.facts import Locality, Privacy, ResidentView
 from cluster.core.ids import BootId, ReplicaId, SessionKey, TurnId
 from tests.core.drive import CAUSE, Drive, only
 

@@ -5,7 +5,7 @@ Turns have a true prompt size and a true output length, which the machine does n
 """
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from cluster.core.commands import (
     Commit,
@@ -18,25 +18,16 @@ from cluster.core.commands import (
     ToFront,
     ToGateway,
 )
-from cluster.core.errors import HearthError
 from cluster.core.events import (
-    Capacity,
     DeploymentDeclared,
     Event,
     ExtensionAsked,
-    Feature,
     FirstToken,
     GatewayUp,
     GrantRefused,
-    LeaseEnded,
     LeaseStarted,
-    LeaseView,
-    Locality,
     ReplicaGone,
     ReplicaReady,
-    ReplicaReport,
-    ResidentView,
-    Speed,
     StreamLost,
     Tick,
     TurnArrived,
@@ -44,7 +35,15 @@ from cluster.core.events import (
     TurnFinished,
     TurnMeasured,
 )
-from cluster.core.eviction import victims, victims_for_tokens
+from cluster.core.eviction import victims_for_tokens
+from cluster.core.facts import (
+    Capacity,
+    Feature,
+    LeaseView,
+    Locality,
+    ResidentView,
+    Speed,
+)
 from cluster.core.ids import (
     BootId,
     Cause,
@@ -53,89 +52,14 @@ from cluster.core.ids import (
     LeaseId,
     NodeId,
     ReplicaId,
-    SessionKey,
     TurnId,
 )
-from cluster.core.ledger import Ledger, Reservation
+from cluster.core.ledger import Ledger
 from cluster.core.machine import RouterMachine
+from tests.core.sim import SimFront, SimTurn
 
 MODEL = "m"
 STEP = 64
-
-
-@dataclass
-class SimTurn:
-    arrived: TurnArrived
-    prompt: int
-    output: int
-    generated: int = 0
-    committed: bool = False
-    lease: LeaseId | None = None
-    front: ReplicaId | None = None
-    streaming: bool = False
-    answer: str | None = None
-    error: HearthError | None = None
-    num_answers: int = 0
-
-    @property
-    def over(self) -> bool:
-        return self.answer is not None
-
-    @property
-    def place(self) -> tuple[ReplicaId, LeaseId]:
-        """Where it streams."""
-        assert self.front is not None
-        assert self.lease is not None
-        return self.front, self.lease
-
-    def end(self, answer: str) -> None:
-        self.answer = answer
-        self.num_answers += answer != "cancelled"
-
-
-@dataclass
-class SimFront:
-    ready: ReplicaReady
-    ledger: Ledger
-    alive: bool = True
-    used: dict[LeaseId, int] = field(default_factory=dict)
-    ended: list[LeaseId] = field(default_factory=list)
-    outbox: deque[Event] = field(default_factory=deque)
-
-    def say(self, event: Event) -> None:
-        self.outbox.append(event)
-
-    def report(self) -> None:
-        boot = self.ready.boot
-        leases, resident = self.views()
-        self.say(
-            ReplicaReport(self.ready.replica, boot, leases, resident, tuple(self.ended), Cause("report"))
-        )
-        self.ended.clear()
-
-    def views(self) -> tuple[tuple[LeaseView, ...], tuple[ResidentView, ...]]:
-        leases = tuple(
-            LeaseView(lease.lease, lease.turn, lease.session, lease.reserved_tokens)
-            for lease in self.ledger.leases.values()
-        )
-        idle = tuple(ResidentView(each.session, each.tokens) for each in self.ledger.resident.values())
-        return leases, idle
-
-    def book(self, turn: SimTurn, place: Place, size: int, now: float) -> bool:
-        room = victims(self.ledger, place.session, size)
-        if room is None:
-            return False
-        for session in room:
-            self.ledger.forget(session)
-        self.ledger.book(Reservation(place.lease, place.turn, place.session, size))
-        self.used[place.lease] = turn.prompt + turn.generated
-        return True
-
-    def end(self, lease: LeaseId, now: float) -> None:
-        kept = self.used.pop(lease)
-        self.ledger.end(lease, kept, now)
-        self.ended.append(lease)
-        self.say(LeaseEnded(self.ready.replica, self.ready.boot, lease, kept, Cause(str(lease))))
 
 
 class World:
@@ -399,7 +323,3 @@ def _retold(turn: SimTurn) -> TurnArrived:
         committed=turn.committed,
         lease=turn.lease if turn.streaming else None,
     )
-
-
-def session(name: str, tenant: str = "t") -> SessionKey:
-    return SessionKey(tenant, name)
