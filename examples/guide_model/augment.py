@@ -5,29 +5,37 @@ from __future__ import annotations
 import random
 import string
 
-from text import OFF_TOPIC, Intent, Text, expand, normalise, phrase
+from examples.guide_model.text import OFF_TOPIC, Intent, Text, expand, normalise, phrase
 
 OFF_TOPIC_SHARE = 0.36
-_SMALL = set(
-    "a an the do does did i to is are it its of for in on with my me you can could would please "
+_SMALL = frozenset(
+    "a an the do does did i to is are it its of for in on with my me you can could would please "  # noqa: SIM905
     "there this that how what whats be am so and we one".split()
 )
 
 
 class Asker:
-    """Draws (normalised question, intent) pairs; the same seed draws the same pairs."""
+    """Draws (normalised question, intent) pairs, never one that is `kept_out`."""
 
-    def __init__(self, text: Text, seed: int) -> None:
+    def __init__(self, text: Text, seed: int, kept_out: frozenset[str] = frozenset()) -> None:
         self.text = text
+        self.kept_out = kept_out
         self.rng = random.Random(seed)
         self.on_topic = [i for i in text.intents.values() if i.name != OFF_TOPIC]
         self.off_topic = text.intents[OFF_TOPIC]
         self.weights = [_weight(i) for i in self.on_topic]
         self.synonyms = _synonyms(text.frames["synonyms"])
+        self.rewrites = [_rewrite(line) for line in text.frames["rewrites"]]
         ours = ("machine", "model", "own_model", "client")
         self.vocabulary = [w for name in text.words if name not in ours for w in text.words[name]]
 
     def draw(self) -> tuple[str, Intent]:
+        question, intent = self._draw()
+        while question in self.kept_out:
+            question, intent = self._draw()
+        return question, intent
+
+    def _draw(self) -> tuple[str, Intent]:
         if self.rng.random() < OFF_TOPIC_SHARE:
             return normalise(self._off_topic()), self.off_topic
         intent = self.rng.choices(self.on_topic, self.weights)[0]
@@ -61,7 +69,9 @@ class Asker:
 
     def _worn(self, question: str, tails: str) -> str:
         if self.rng.random() < 0.35:
-            question = self._synonyms(question)
+            question = self._rewritten(question)
+        if self.rng.random() < 0.35:
+            question = self._swapped(question)
         if self.rng.random() < 0.12:
             question = self._terse(question)
         if self.rng.random() < 0.12:
@@ -80,7 +90,14 @@ class Asker:
     def _any(self, name: str) -> str:
         return self.rng.choice(self.text.words[name])
 
-    def _synonyms(self, question: str) -> str:
+    def _rewritten(self, question: str) -> str:
+        """The same question begun in another way."""
+        for start, others in self.rewrites:
+            if question.startswith(start + " "):
+                return self.rng.choice(others) + question[len(start) :]
+        return question
+
+    def _swapped(self, question: str) -> str:
         words = question.split()
         swapped = (
             self.rng.choice(self.synonyms[w]) if w in self.synonyms and self.rng.random() < 0.5 else w
@@ -114,6 +131,11 @@ def _weight(intent: Intent) -> float:
 def _synonyms(lines: list[str]) -> dict[str, list[str]]:
     groups = [[word.strip() for word in line.split(",")] for line in lines]
     return {word: group for group in groups for word in group}
+
+
+def _rewrite(line: str) -> tuple[str, list[str]]:
+    start, _, others = line.partition(" => ")
+    return start, [other.strip() for other in others.split("|")]
 
 
 def _slip(word: str, rng: random.Random) -> str:

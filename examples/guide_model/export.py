@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import gguf
 import numpy as np
-from model import Guide, Shape
 from tokenizers import Tokenizer
-from tokens import END, SPECIAL, STOP, TEMPLATE
+
+from examples.guide_model.model import Guide, Shape
+from examples.guide_model.tokens import END, SPECIAL, STOP, TEMPLATE
 
 DESCRIPTION = (
     "A look-up guide to Hearth: answers questions about Hearth from a text of its own and says so "
@@ -67,7 +69,5 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
 
 
 def _merges(tokenizer: Tokenizer) -> list[str]:
-    import json
-
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
     return [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]

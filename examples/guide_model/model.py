@@ -47,7 +47,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, turns: Tensor) -> Tensor:
-        x = x + self.dropout(self._attend(self.attn_norm(x), turns))
+        x = x + self._attend(self.attn_norm(x), turns)
         y = self.ffn_norm(x)
         return x + self.dropout(self.ffn_down(functional.silu(self.ffn_gate(y)) * self.ffn_up(y)))
 
@@ -70,7 +70,7 @@ def rotate(x: Tensor, turns: Tensor) -> Tensor:
 
 
 class Guide(nn.Module):
-    """Token ids [batch, length] to logits [batch, length, vocab]."""
+    """Token ids [batch, length] to logits [kept, vocab] where `kept` [batch, length] is true."""
 
     def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
         super().__init__()
@@ -86,9 +86,9 @@ class Guide(nn.Module):
                 scale = 0.02 / (2 * shape.layers) ** 0.5 if "output" in name or "down" in name else 0.04
                 nn.init.normal_(weight, std=scale)
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, kept: Tensor) -> Tensor:
         turns = torch.arange(ids.shape[1])[:, None] * self.rates
         x = self.dropout(self.token_embd(ids))
         for block in self.blk:
             x = block(x, turns)
-        return functional.linear(self.output_norm(x), self.token_embd.weight)
+        return functional.linear(self.output_norm(x[kept]), self.token_embd.weight)

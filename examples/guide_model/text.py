@@ -21,10 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "text"
+HELD_OUT = Path(__file__).parent / "heldout"
 OFF_TOPIC = "off-topic"
 
 _CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)|\{([a-z_]+)\}")
-_DROPPED = str.maketrans("", "", "\"'`’‘“”*")
+_ARTICLES = re.compile(r"\b(?:an?|the) (the|an?) ")
+_DROPPED = str.maketrans("", "", "\"'`*\u2018\u2019\u201c\u201d")
 _SPACED = str.maketrans({mark: " " for mark in "?!,;()[]\n\r\t"})
 
 
@@ -77,7 +79,7 @@ def phrase(intent: Intent, text: Text, rng: random.Random) -> str:
         line = rng.choice(text.frames["about"]).replace("%", line)
     elif index < len(intent.about) + len(intent.howto):
         line = rng.choice(text.frames["howto"]).replace("%", line)
-    return expand(line, text.words, rng)
+    return _ARTICLES.sub(r"\1 ", expand(line, text.words, rng))
 
 
 def load(folder: Path = FOLDER) -> Text:
@@ -90,6 +92,26 @@ def load(folder: Path = FOLDER) -> Text:
         if not intent.answer or not (intent.about or intent.howto or intent.questions):
             raise ValueError(f"intent {intent.name} needs an answer (= ...) and a question")
     return Text(intents, _read_words(folder / "words.txt"), _read_frames(folder / "frames.txt"))
+
+
+def read_questions(path: Path) -> list[tuple[str, str]]:
+    """(intent, question) of a file with only `## intent` headings and plain questions."""
+    pairs: list[tuple[str, str]] = []
+    name = ""
+    for number, line in _lines(path):
+        if line.startswith("## "):
+            name = line[3:]
+        elif name:
+            pairs.append((name, line))
+        else:
+            raise ValueError(f"{path.name}:{number}: start with an intent: ## name")
+    return pairs
+
+
+def held_out(folder: Path = HELD_OUT) -> frozenset[str]:
+    """The normalised questions that training never sees."""
+    pairs = (pair for path in sorted(folder.glob("*.txt")) for pair in read_questions(path))
+    return frozenset(normalise(question) for _, question in pairs)
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:

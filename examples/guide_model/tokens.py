@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from augment import Asker
-from text import Text
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from examples.guide_model.augment import Asker
+from examples.guide_model.text import Text
 
 END, START, STOP = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 SPECIAL = [END, START, STOP]

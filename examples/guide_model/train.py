@@ -1,7 +1,8 @@
-"""Trains the guide: `python train.py --out guide.gguf` (`--resume` goes on from the checkpoint).
+"""Trains the guide: `python -m examples.guide_model.train` (`--resume` goes on where it stopped).
 
 Most examples show only the first tokens of the answer, where the intent is decided; the rest
-of an answer follows from its beginning and needs little practice.
+of an answer follows from its beginning and needs little practice. Of the question a tenth of the
+tokens is learned, so that the network knows the words.
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ import time
 from pathlib import Path
 
 import torch
-from augment import Asker
-from export import write
-from model import Guide, Shape
-from text import load
 from tokenizers import Tokenizer
-from tokens import STOP, learn, prompt
 from torch import Tensor
 from torch.nn import functional
 
+from examples.guide_model.augment import Asker
+from examples.guide_model.export import write
+from examples.guide_model.model import Guide, Shape
+from examples.guide_model.text import OFF_TOPIC, held_out, load
+from examples.guide_model.tokens import STOP, learn, prompt
+
 OPENING_TOKENS = 8
-WHOLE_SHARE = 0.15
-QUESTION_WEIGHT = 0.1
+WHOLE_SHARE = 0.2
+QUESTION_SHARE = 0.1
 IGNORED = 0.0
 
 
@@ -49,20 +51,23 @@ class Batches:
         ids = torch.tensor([ids + [0] * (length - len(ids)) for ids, _ in rows])
         spans = torch.tensor([(asked, len(ids)) for ids, asked in rows])
         at = torch.arange(1, length)
-        weight = torch.where(at < spans[:, :1], QUESTION_WEIGHT, 1.0)
+        read = torch.rand(self.size, length - 1) < QUESTION_SHARE
+        weight = torch.where(at < spans[:, :1], read.float(), 1.0)
         weight = torch.where(at < spans[:, 1:], weight, IGNORED)
         return ids[:, :-1], ids[:, 1:], weight
 
     def _sorted_by_length(self) -> list[list[Row]]:
         """Rows of like length share a batch, so little of it is padding."""
-        rows = [self._row(self.rng.random() < WHOLE_SHARE) for _ in range(16 * self.size)]
+        rows = [self._row() for _ in range(16 * self.size)]
         rows.sort(key=lambda row: len(row[0]))
         batches = [rows[i : i + self.size] for i in range(0, len(rows), self.size)]
         self.rng.shuffle(batches)
         return batches
 
-    def _row(self, whole: bool) -> Row:
+    def _row(self) -> Row:
         question, intent = self.asker.draw()
+        share = WHOLE_SHARE / 10 if intent.name == OFF_TOPIC else WHOLE_SHARE
+        whole = self.rng.random() < share
         asked = self.tokenizer.encode(prompt(question)).ids
         if intent.name not in self.answers:
             self.answers[intent.name] = self.tokenizer.encode(intent.answer + STOP).ids
@@ -80,7 +85,9 @@ def rate(step: int, steps: int, peak: float) -> float:
 def step_loss(model: Guide, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     ids, targets, weight = batch
     kept = weight > 0
-    losses = functional.cross_entropy(model(ids)[kept], targets[kept], reduction="none")
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(ids, kept)
+    losses = functional.cross_entropy(logits.float(), targets[kept], reduction="none")
     return (losses * weight[kept]).sum() / weight.sum()
 
 
@@ -125,7 +132,8 @@ class Training:
             self.model.load_state_dict(resumed["model"])
             self.average.load_state_dict(resumed["average"])
             self.optimiser.load_state_dict(resumed["optimiser"])
-        self.batches = Batches(Asker(self.text, options.seed + self.step), self.tokenizer, options.batch)
+        asker = Asker(self.text, options.seed + self.step, held_out())
+        self.batches = Batches(asker, self.tokenizer, options.batch)
 
     def save(self) -> None:
         state = {
@@ -169,7 +177,7 @@ class Training:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("guide.gguf"), help="GGUF to write")
+    parser.add_argument("--out", type=Path, default=Path("cluster/models/guide.gguf"), help="GGUF to write")
     parser.add_argument("--work", type=Path, default=Path("build/guide"), help="checkpoint folder")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument("--steps", type=int, default=20_000)
