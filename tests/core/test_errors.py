@@ -1,4 +1,4 @@
-"""The words of errors are read by clients: agents compact, wait or leave for a hosted model because of them."""
+"""Clients read the words: agents compact, wait or leave for a hosted model because of them."""
 
 import pickle
 
