@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from cluster.core.errors import ContextLengthExceeded, InvalidField
-from cluster.core.events import Capacity, Feature, Locality, Speed
+from cluster.core.facts import Capacity, Feature, Locality, Speed
 from cluster.core.ids import SessionKey
 from cluster.deployments import fake_text
 from cluster.deployments.engine import EngineFacts, EngineFault, EngineLost, Loading, Prompt

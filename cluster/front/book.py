@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
 
-from cluster.core.events import LeaseView, ResidentView
+from cluster.core.facts import LeaseView, ResidentView
 from cluster.core.ids import LeaseId, SessionKey
 from cluster.core.ledger import Ledger, Reservation
 from cluster.deployments.engine import Engine, EngineFault, EngineLost

@@ -17,7 +17,7 @@ from dataclasses import replace
 import pytest
 
 from cluster.core.errors import InvalidRequest
-from cluster.core.events import Feature
+from cluster.core.facts import Feature
 from cluster.core.ids import SessionKey
 from cluster.deployments.engine import Engine, EngineFacts, EngineFault, EngineLost, Loading, Prompt
 from cluster.wire import EmbedRequest, Ended, Progress, Started, Tokens, TurnRequest

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from cluster.core.events import Feature
+from cluster.core.facts import Feature
 from cluster.core.ids import SessionKey
 from cluster.deployments.engine import Engine, EngineLost
 from cluster.deployments.fake import FakeEngine, FakeSettings
