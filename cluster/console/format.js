@@ -14,8 +14,9 @@ export function bytes(number) {
   return `${value < 10 && power > 0 ? value.toFixed(1) : whole.format(value)} ${UNITS[power]}`;
 }
 
-/** 95 -> "1 min 35 s" */
+/** 0.25 -> "250 ms", 95 -> "1 min 35 s" */
 export function seconds(number) {
+  if (number < 0.95) return `${Math.round(number * 1000)} ms`;
   if (number < 10) return `${number.toFixed(1)} s`;
   const rounded = Math.round(number);
   if (rounded < 60) return `${rounded} s`;
@@ -28,3 +29,6 @@ export function age(number) {
   if (number < 60) return `${Math.floor(number)} s`;
   return number < 3600 ? `${Math.floor(number / 60)} min` : `${Math.floor(number / 3600)} h`;
 }
+
+/** A session by its own name: "home/letters#0" -> "letters"; a generation after the first stays. */
+export const sessionName = (session) => session.replace(/^[^/]*\//, "").replace(/#0$/, "");

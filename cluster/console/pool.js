@@ -1,7 +1,7 @@
 // What the pool looks like now: models, machines, sessions, queue.
 
 import { el, show } from "./dom.js";
-import { age, bytes, count, plural, seconds } from "./format.js";
+import { age, bytes, count, plural, seconds, sessionName } from "./format.js";
 import { memory } from "./memory.js";
 import { replica } from "./replica.js";
 
@@ -88,7 +88,7 @@ function sessionRow(one, home) {
   return el(
     "tr",
     { class: one.mine ? "mine" : null },
-    el("td", { class: "name", title: one.session }, one.mine ? "this chat" : one.session),
+    el("td", { class: "name", title: one.session }, one.mine ? "this chat" : sessionName(one.session)),
     el("td", { title: one.replica }, home ? `${home.node} · ${home.model}` : one.replica),
     el("td", { class: "number" }, count(one.tokens)),
     el("td", {}, state),
@@ -101,7 +101,7 @@ function queueRows(queue) {
       "tr",
       {},
       el("td", { class: "number" }, count(turn.position)),
-      el("td", { class: "name", title: turn.session }, turn.session),
+      el("td", { class: "name", title: turn.session }, sessionName(turn.session)),
       el("td", {}, turn.model),
       el("td", { class: "number" }, count(turn.tokens)),
       el("td", { class: "number" }, seconds(turn.waited_s)),

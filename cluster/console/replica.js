@@ -15,7 +15,7 @@ export function replica(one) {
     el("h4", {}, one.model, el("span", { class: `badge ${one.locality}` }, one.locality), state(one)),
     el("p", { class: "engine" }, `${one.engine} · ${plural(one.num_leases, "turn")} running`),
     slots(one),
-    el("p", { class: "tokens" }, el("b", {}, count(used)), ` of ${about}${count(kv_tokens)} KV tokens`, parts(one)),
+    el("p", { class: "tokens" }, el("b", {}, count(used)), ` of ${about}${count(kv_tokens)} KV tokens`, used ? parts(one) : null),
   );
 }
 

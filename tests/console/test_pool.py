@@ -51,13 +51,12 @@ async def test_sessions_tell_where_they_live_and_the_queue_who_is_next(console: 
     await expect(rows).to_have_count(7)
     recipes = rows.filter(has_text="recipes")
     await expect(recipes.locator("td")).to_have_text(
-        ["home/recipes#0", "studio · qwen3-32b", "18,432", "idle 1 min"]
+        ["recipes", "studio · qwen3-32b", "18,432", "idle 1 min"]
     )
+    await expect(rows.filter(has_text="music")).to_contain_text("music#2")
     await expect(rows.filter(has_text="homework")).to_contain_text("running")
     first = console.page.locator("#queue tbody tr").first
-    await expect(first.locator("td")).to_have_text(
-        ["1", "home/archive#0", "qwen3-32b", "38,912", "6.4 s", "9.0 s"]
-    )
+    await expect(first.locator("td")).to_have_text(["1", "archive", "qwen3-32b", "38,912", "6.4 s", "9.0 s"])
 
 
 async def test_the_page_follows_the_pool(gateway: StandIn, console: Watched) -> None:
