@@ -47,6 +47,7 @@ class LlamaCppEngine:
         self._formats = formats.of_template(model.file.chat_template or "")
         self._slots = Slots(model.plan.num_slots)
         self._window = model.plan.window_tokens
+        self._embeds = model.pooling is not None
         hashing = asyncio.create_task(asyncio.to_thread(model_hash.of_files, model.paths))
         speed = await warmup.start_and_measure(self._process, model, self._config, progress)
         self._openings = await self._think_openings()
@@ -63,7 +64,7 @@ class LlamaCppEngine:
             locality=Locality.LOCAL,
             capacity=Capacity(plan.kv_tokens, plan.num_slots, plan.window_tokens),
             speed=speed,
-            features=chat if model.pooling is None else frozenset({Feature.EMBEDDINGS}),
+            features=frozenset({Feature.EMBEDDINGS}) if self._embeds else chat,
             formats=self._formats,
             weights_bytes=plan.weights_bytes,
             kv_bytes=plan.kv_bytes,
@@ -84,13 +85,19 @@ class LlamaCppEngine:
         return self._process.server
 
     async def prepare(self, request: TurnRequest) -> Prompt:
-        if request.ids is not None:
-            return self._sized(request.ids)
-        if request.prompt is not None:
-            return self._sized(await self._server.tokenize(request.prompt, parse_special=False))
         _check(request)
-        rendered = await self._render(request)
-        return self._sized(await self._server.tokenize(rendered, parse_special=True))
+        ids = await self._ids(request)
+        if len(ids) >= self._window:
+            raise ContextLengthExceeded(self._window, len(ids), request.max_tokens or 1)
+        # Without ids, nobody takes it for an answer that could go on elsewhere.
+        return Prompt(None if request.constrained else ids, len(ids))
+
+    async def _ids(self, request: TurnRequest) -> tuple[int, ...]:
+        if request.ids is not None:
+            return request.ids
+        if request.prompt is not None:
+            return await self._server.tokenize(request.prompt, parse_special=False)
+        return await self._server.tokenize(await self._render(request), parse_special=True)
 
     async def _render(self, request: TurnRequest) -> str:
         body: JsonObject = {"messages": self._neutral.objects(request.messages or ())}
@@ -108,19 +115,14 @@ class LlamaCppEngine:
             constrained.opening(request, rendered, self._formats) if request.constrained else ""
         )
 
-    def _sized(self, ids: tuple[int, ...]) -> Prompt:
-        if len(ids) >= self._window:
-            raise ContextLengthExceeded(self._window, len(ids), 1)
-        return Prompt(ids, len(ids))
-
     async def generate(self, request: TurnRequest, prompt: Prompt) -> AsyncGenerator[Frame]:
-        assert prompt.ids is not None
+        ids = prompt.ids if prompt.ids is not None else await self._ids(request)
         slot = self._slots.take(request.session)
         if slot is None:
             yield Failed(503, "no_room", "Every slot of the engine is busy.", prompt.tokens)
             return
         try:
-            async with aclosing(self._frames(request, prompt.ids, slot)) as frames:
+            async with aclosing(self._frames(request, ids, slot)) as frames:
                 async for frame in frames:
                     yield frame
         except Refused as fault:
@@ -143,6 +145,8 @@ class LlamaCppEngine:
             self._slots.release(slot)
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
+        if not self._embeds:
+            raise InvalidField("model", f"`{request.model}` is made to converse.", "Name an embedding model.")
         inputs = [self._neutral.text(text) for text in request.inputs]
         try:
             answer = await self._server.ask("POST", "/v1/embeddings", {"input": inputs})

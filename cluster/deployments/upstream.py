@@ -13,7 +13,7 @@ import aiohttp
 
 from cluster.config import UpstreamConfig
 from cluster.core.errors import InvalidField, InvalidRequest
-from cluster.core.events import Capacity, Locality, Speed
+from cluster.core.events import Capacity, Feature, Locality, Speed
 from cluster.core.ids import SessionKey
 from cluster.deployments import sse
 from cluster.deployments.engine import EngineFacts, EngineFault, EngineLost, Loading, Prompt
@@ -50,7 +50,10 @@ class UpstreamEngine:
 
     async def start(self, progress: Callable[[Loading], None]) -> EngineFacts:
         progress(Loading(f"asking {self._config.url}"))
-        self._http = aiohttp.ClientSession(headers=self._headers())
+        headers = self._headers()
+        # A kept connection may be closed at the other end just as a turn is sent on it.
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        self._http = aiohttp.ClientSession(headers=headers, connector=connector)
         entry = await self._entry()
         self._told = await discover(entry, self._model, self._ask_or_none)
         self._window = self._config.context_tokens or self._told.window_tokens or ASSUMED_WINDOW_TOKENS
@@ -127,6 +130,8 @@ class UpstreamEngine:
         if request.messages is None:
             field = "ids" if request.ids is not None else "prompt"
             raise InvalidField(field, "is nothing an upstream can answer.", "Send `messages`.")
+        if request.has_images and Feature.IMAGES not in self._told.features:
+            raise InvalidField("messages", f"holds an image, which {self._model} cannot see.", "Send text.")
         return Prompt(None, None)
 
     async def generate(self, request: TurnRequest, prompt: Prompt) -> AsyncGenerator[Frame]:
@@ -168,6 +173,8 @@ class UpstreamEngine:
         }
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
+        if Feature.EMBEDDINGS not in self._told.features:
+            raise InvalidField("model", f"{self._model} does not embed.", "Name an embedding model.")
         body = {"model": self._model, "input": list(request.inputs)}
         try:
             answer = await self._ask("POST", "/v1/embeddings", body)

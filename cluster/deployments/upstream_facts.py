@@ -43,8 +43,10 @@ async def _llamacpp(entry: JsonObject, ask: Ask) -> UpstreamFacts:
     meta = entry.get("meta") or {}
     window = properties.get("default_generation_settings", {}).get("n_ctx") or meta.get("n_ctx")
     sees = properties.get("modalities", {}).get("vision", False)
-    features = ALL_FEATURES if sees else ALL_FEATURES - {Feature.IMAGES}
-    return UpstreamFacts(window or meta.get("n_ctx_train"), features, tells_progress=True)
+    embeds = await ask("POST", "/v1/embeddings", {"input": "x"}) is not None
+    lacks = set() if sees else {Feature.IMAGES}
+    lacks |= set() if embeds else {Feature.EMBEDDINGS}
+    return UpstreamFacts(window or meta.get("n_ctx_train"), ALL_FEATURES - lacks, tells_progress=True)
 
 
 async def _lm_studio(model: str, ask: Ask) -> UpstreamFacts | None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gguf
 import psutil
@@ -19,8 +19,9 @@ from cluster.config import ModelConfig
 from cluster.core.errors import ContextLengthExceeded, InvalidField
 from cluster.core.events import Feature, Locality
 from cluster.core.ids import SessionKey
-from cluster.deployments.engine import EngineFacts, EngineFault, EngineLost, Loading
+from cluster.deployments.engine import Engine, EngineFacts, EngineFault, EngineLost, Loading
 from cluster.deployments.llamacpp import LlamaCppEngine
+from cluster.models.tiny import MARKERS, MERGES
 from cluster.wire import (
     Delta,
     EmbedRequest,
@@ -33,6 +34,8 @@ from cluster.wire import (
     Tokens,
     TurnRequest,
 )
+from tests.engines.contract import IdsContract
+from tests.engines.kit import EngineKit
 from tests.support.tiny_gguf import CALM, WILD, Shape, tiny_gguf
 
 ANNA, BEN = SessionKey("home", "anna"), SessionKey("home", "ben")
@@ -49,7 +52,45 @@ SWITCH: JsonObject = {
         },
     },
 }
+FIRST_CONTROL = 256 + len(MERGES) + len(MARKERS)
 HEAVY = Shape(layers=8, width=256, heads=8, hidden=1024, window=16384)
+
+
+def _leftovers(engine: Engine) -> list[str]:
+    process = cast(LlamaCppEngine, engine)._process
+    found = []
+    if process._child is not None and psutil.pid_exists(process._child.pid):
+        found.append(f"process {process._child.pid}")
+    if process._folder is not None and process._folder.exists():
+        found.append(str(process._folder))
+    return found
+
+
+class TestLlamaCpp(IdsContract):
+    @pytest.fixture
+    def kit(self, tmp_path: Path) -> EngineKit:
+        cut = tmp_path / "cut.gguf"
+        cut.write_bytes(tiny_gguf().read_bytes()[:-100])
+        body = {"name": "tiny", "kv_type": "f32", "source": str(tiny_gguf())}
+        broken = {**body, "source": str(cut)}
+
+        async def num_running(engine: Engine) -> int:
+            return sum(slot["is_processing"] for slot in await slots(cast(LlamaCppEngine, engine)))
+
+        async def kill(engine: Engine) -> None:
+            os.kill(_pid(cast(LlamaCppEngine, engine)), signal.SIGKILL)
+
+        return EngineKit(
+            make=lambda: LlamaCppEngine(ModelConfig.model_validate(body)),
+            make_broken=lambda: LlamaCppEngine(ModelConfig.model_validate(broken)),
+            question="What is there?",
+            num_running=num_running,
+            kill=kill,
+            leftovers=_leftovers,
+            control_ids=frozenset(range(FIRST_CONTROL, FIRST_CONTROL + 3)),
+            control_words=("<|im_start|>", "<|im_end|>", "<|endoftext|>"),
+            num_prefix_tokens=20,
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -260,7 +301,7 @@ async def test_control_tokens_in_peoples_text_are_only_text() -> None:
         with_tools = turn(messages=_conversation("fine"), tools=(described,))
         assert len(await _control_ids(engine, with_tools)) == len(plain) + 2  # the system's own turn
         raw = await engine.prepare(turn(prompt=evil))
-        assert max(raw.ids or ()) < 256 + 5
+        assert max(raw.ids or ()) < FIRST_CONTROL
 
 
 def _conversation(text: str) -> tuple[JsonObject, ...]:
@@ -278,15 +319,14 @@ def _conversation(text: str) -> tuple[JsonObject, ...]:
 
 
 async def _control_ids(engine: LlamaCppEngine, request: TurnRequest) -> list[int]:
-    first_control = 256 + 5 + 4
     prompt = await engine.prepare(request)
-    return [token for token in prompt.ids or () if token >= first_control]
+    return [token for token in prompt.ids or () if token >= FIRST_CONTROL]
 
 
 async def test_a_start_token_stands_at_the_start_once() -> None:
     async with running(Shape(has_start_token=True)) as (engine, _):
         ids = (await engine.prepare(turn())).ids or ()
-        assert [place for place, token in enumerate(ids) if token == 256 + 5 + 4 + 2] == [0]
+        assert [place for place, token in enumerate(ids) if token == FIRST_CONTROL + 2] == [0]
 
 
 async def test_reasoning_that_the_template_began_is_begun_in_the_text_too() -> None:
@@ -295,12 +335,14 @@ async def test_reasoning_that_the_template_began_is_begun_in_the_text_too() -> N
         request = turn()
         prompt = (await engine.prepare(request)).ids or ()
         frames = await answer(engine, request)
-        rest = await answer(engine, turn(ids=prompt + ids_of(frames)[:9], max_tokens=15))
+        head = frames[:10]
+        cut = len(ids_of(head))
+        rest = await answer(engine, turn(ids=prompt + ids_of(head), max_tokens=24 - cut))
         silent = await answer(engine, turn(template_options={"enable_thinking": False}))
     assert text_of(frames).startswith("<think>")
     assert len(ids_of(frames)) == 24
-    assert ids_of(rest) == ids_of(frames)[9:]
-    assert "<think>" not in text_of(rest)
+    assert ids_of(rest) == ids_of(frames)[cut:]
+    assert text_of(head) + text_of(rest) == text_of(frames)
     assert not text_of(silent).startswith("<think>")
 
 

@@ -18,7 +18,7 @@ from cluster.core.errors import InvalidField
 from cluster.core.events import Feature, Locality
 from cluster.core.ids import SessionKey
 from cluster.deployments import child
-from cluster.deployments.engine import EngineFacts, EngineFault, EngineLost, Loading
+from cluster.deployments.engine import Engine, EngineFacts, EngineFault, EngineLost, Loading
 from cluster.deployments.llamacpp_settings import Settings
 from cluster.deployments.overflow import Overflow, read_overflow
 from cluster.deployments.upstream import UpstreamEngine
@@ -33,6 +33,8 @@ from cluster.wire import (
     Sampling,
     TurnRequest,
 )
+from tests.engines.contract import EngineContract
+from tests.engines.kit import EngineKit
 from tests.support.tiny_gguf import tiny_gguf
 
 ANNA = SessionKey("home", "anna")
@@ -139,6 +141,30 @@ def streams(*lines: str) -> web.RouteDef:
         return response
 
     return web.post("/v1/chat/completions", handle)
+
+
+class TestUpstream(EngineContract):
+    @pytest.fixture
+    async def kit(self, tmp_path: Path) -> AsyncGenerator[EngineKit]:
+        async with llama_server(tmp_path) as (url, process):
+            config = UpstreamConfig(name="up", url=url, max_concurrency=2)
+            broken = UpstreamConfig(name="down", url="http://127.0.0.1:9/v1")
+
+            async def num_running(_: Engine) -> int:
+                await _until_idle(url.removesuffix("/v1") + "/slots")
+                return 0
+
+            async def kill(_: Engine) -> None:
+                await process.stop(grace_s=0)
+
+            yield EngineKit(
+                make=lambda: UpstreamEngine(config, "tiny", look_every_s=0.05),
+                make_broken=lambda: UpstreamEngine(broken, "tiny"),
+                question="What is there?",
+                num_running=num_running,
+                kill=kill,
+                leftovers=lambda _: [],
+            )
 
 
 async def test_a_real_server_answers_as_an_upstream(tmp_path: Path) -> None:
