@@ -123,7 +123,8 @@ def at_node(args: AppArgs, node: str) -> AppArgs:
 
 
 def _of_model(model: ModelConfig, node: str) -> ReplicaSpec:
-    settings = {"model": model.name} if model.engine == "fake" else model.model_dump()
+    is_fake = model.engine == "fake"
+    settings = {"model": model.name, **model.fake} if is_fake else model.model_dump(exclude={"fake"})
     return ReplicaSpec(deployment=model.name, node=node, engine=model.engine, settings=settings)
 
 

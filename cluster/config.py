@@ -14,7 +14,7 @@ Unknown and wrong fields are errors that name the field.  Everything has a defau
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -39,7 +39,8 @@ class ModelConfig(Strict):
     """One model to load.  `source` is `builtin:guide`, a GGUF, a folder of one, or `hf:owner/repo[:file]`.
 
     `kv_type`: how keys and values are kept.  `slots`: sequences at once; `context_tokens`: KV memory in
-    tokens, shared by them; None: chosen from the memory that is free.
+    tokens, shared by them; None: chosen from the memory that is free.  `fake`: settings of the engine `fake`,
+    which reads no `source`.
     """
 
     name: Name
@@ -50,6 +51,7 @@ class ModelConfig(Strict):
     kv_type: Literal["f16", "q8_0", "f32"] = "f16"
     threads: Annotated[int, Field(ge=1)] | None = None
     gpu_layers: Annotated[int, Field(ge=0)] | None = None
+    fake: dict[str, Any] = {}
 
 
 class UpstreamConfig(Strict):
