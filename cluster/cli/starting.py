@@ -29,6 +29,9 @@ from cluster.pool.state import PoolState, Stage, read_state
 LOCK_S = 300.0
 START_S = 180.0
 LOAD_S = 1800.0
+UPSTREAMS_S = 10.0
+"""How long models of elsewhere are waited for; the pool is of use without them."""
+
 POLL_S = 0.2
 
 
@@ -67,7 +70,7 @@ def _start_or_find(paths: PoolPaths, wishes: Wishes, progress: Progress, began: 
     try:
         supervisor = spawn_supervisor(paths, plan.config)
         state = _wait(paths, supervisor.pid, progress)
-        _wait_for_models(state, plan.config, progress)
+        _wait_for_models(paths, state, plan.config, progress)
     except BaseException as fault:
         progress.stage("taking down what had started")
         stop(paths)
@@ -106,29 +109,43 @@ def _show(stage: Stage, progress: Progress) -> None:
         progress.stage(stage.value)
 
 
-def _wait_for_models(state: PoolState, config: HearthConfig, progress: Progress) -> None:
-    ours, end = loads_here(config), time.monotonic() + LOAD_S
-    while time.monotonic() < end:
+def _wait_for_models(paths: PoolPaths, state: PoolState, config: HearthConfig, progress: Progress) -> None:
+    ours, began = loads_here(config), time.monotonic()
+    while time.monotonic() < began + LOAD_S:
+        if running_pool(paths) is None:
+            raise CommandFailed("The pool ended while it loaded.", "See: hearth logs supervisor", FAILED)
         view = _view(state)
-        failed = [model for model in view["models"] if model["model"] in ours and model["state"] == "failed"]
-        if failed:
-            problem = f"The model {failed[0]['model']} did not load: {failed[0]['reason']}"
-            raise CommandFailed(problem, "See: hearth logs replica", FAILED)
-        ready = {model["model"] for model in view["models"] if model["state"] == "ready"}
-        if ours <= ready and (ready or not config.upstreams):
-            return
-        progress.loading(view["loading"], sorted(ours - ready))
+        if view is not None:
+            waiting_for = _not_ready(view, ours)
+            others = _others_load(view) and time.monotonic() < began + UPSTREAMS_S
+            if not waiting_for and not others:
+                return
+            progress.loading(view.get("loading", ()), waiting_for)
         time.sleep(POLL_S)
     raise CommandFailed(f"Models were not loaded after {LOAD_S:.0f} s.", "See: hearth logs replica", FAILED)
 
 
-def _view(state: PoolState) -> dict[str, Any]:
-    """The pool as its gateway tells it; an empty one while the gateway does not answer yet."""
+def _not_ready(view: dict[str, Any], ours: set[str]) -> list[str]:
+    """Which of `ours` are still loading.  Raises CommandFailed where one has failed."""
+    models = {model["model"]: model for model in view["models"]}
+    for name in sorted(ours & models.keys()):
+        if models[name]["state"] == "failed":
+            problem = f"The model {name} did not load: {models[name]['reason']}"
+            raise CommandFailed(problem, "See: hearth logs replica", FAILED)
+    return sorted(name for name in ours if name not in models or models[name]["state"] != "ready")
+
+
+def _others_load(view: dict[str, Any]) -> bool:
+    return any(model["state"] == "loading" for model in view["models"])
+
+
+def _view(state: PoolState) -> dict[str, Any] | None:
+    """The pool as its gateway tells it; None while the gateway does not answer."""
     try:
         answer = httpx.get(f"{state.http_url}/api/view", timeout=5.0, trust_env=False)
-        return answer.json() if answer.status_code == 200 else {"models": [], "loading": []}
-    except httpx.TransportError:
-        return {"models": [], "loading": []}
+        return answer.json() if answer.status_code == 200 else None
+    except (httpx.TransportError, ValueError):
+        return None
 
 
 def _models(state: PoolState) -> tuple[dict[str, Any], ...]:

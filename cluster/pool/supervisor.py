@@ -8,6 +8,7 @@ SIGTERM and SIGINT ask for the end at any stage.
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -30,6 +31,7 @@ StopPool = Callable[[], None]
 StartPool = Callable[[HearthConfig], StopPool]
 """Starts everything that runs on Ray, once Ray is there; what it returns drains it."""
 
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 RAY_PROCESSES = ("gcs_server", "raylet")
 CHILD_GRACE_S = 5.0
 
@@ -50,10 +52,16 @@ def supervise(start_pool: StartPool) -> int:
         return 0
     except Exception as fault:  # noqa: BLE001 - the one place where a failed start becomes words
         traceback.print_exc()
-        supervisor.problem = str(fault) or type(fault).__name__
+        supervisor.problem = in_words(fault)
         return 1
     finally:
         supervisor.end()
+
+
+def in_words(fault: Exception) -> str:
+    """The last line of what an exception says: Ray puts the cause there, below the actor's traceback."""
+    lines = [line.strip() for line in COLOURS.sub("", str(fault)).splitlines() if line.strip()]
+    return lines[-1] if lines else type(fault).__name__
 
 
 class _Supervisor:

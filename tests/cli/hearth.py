@@ -7,10 +7,14 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import CompletedProcess
+from subprocess import PIPE, STDOUT, CompletedProcess
 from typing import Any
 
 RUN_TIMEOUT_S = 100.0
+OWN_TERMINAL = (
+    "import fcntl, os, sys, termios;fcntl.ioctl(0, termios.TIOCSCTTY, 0);os.execv(sys.argv[1], sys.argv[1:])"
+)
+"""Runs its arguments with the terminal on stdin as theirs: Ctrl-C typed there reaches them."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -32,10 +36,14 @@ class Hearth:
     def ports(self) -> list[str]:
         return ["--port", str(self.http_port), "--grpc-port", str(self.grpc_port)]
 
-    def popen(self, *args: str) -> "subprocess.Popen[str]":
-        """Starts the command; stdout and stderr are one."""
+    def popen(self, *args: str, terminal: int | None = None) -> "subprocess.Popen[str]":
+        """Starts the command with stdout and stderr in one pipe, or on a terminal that becomes its own."""
+        env, text = self._env(), True
+        if terminal is None:
+            return subprocess.Popen(self._argv(args), env=env, text=text, stdout=PIPE, stderr=STDOUT)
+        own = [sys.executable, "-c", OWN_TERMINAL, *self._argv(args)]
         return subprocess.Popen(
-            self._argv(args), env=self._env(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            own, env=env, text=text, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
         )
 
     def run(self, *args: str) -> "CompletedProcess[str]":
