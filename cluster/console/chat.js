@@ -74,10 +74,11 @@ export class Chat {
       for await (const part of ask(wanted)) this.take(answer, part);
     } catch (fault) {
       this.explain(fault, answer);
+    } finally {
+      answer.ended();
+      if (answer.text) messages.push({ role: "assistant", content: answer.text });
+      if (this.running === running) this.end();
     }
-    answer.ended();
-    if (answer.text) messages.push({ role: "assistant", content: answer.text });
-    if (this.running === running) this.end();
   }
 
   take(answer, part) {

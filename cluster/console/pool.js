@@ -26,7 +26,8 @@ export class Pool {
 /** What is on its way or failed; models that are ready show as the replicas of their machines. */
 function startRows({ models, loading }) {
   if (!models.length) {
-    return [el("h2", {}, "No model yet"), el("p", { class: "empty" }, "Name one in hearth.yaml, then run ", el("code", {}, "hearth up"), ".")];
+    const remedy = ["Name one in hearth.yaml, then run ", el("code", {}, "hearth up"), "."];
+    return [el("h2", {}, "No model yet"), el("p", { class: "empty" }, ...remedy)];
   }
   const failed = models.filter((model) => model.state === "failed");
   const silent = loading.length ? [] : models.filter((model) => model.state === "loading");

@@ -15,11 +15,12 @@ export function replica(one) {
     el("h4", {}, one.model, el("span", { class: `badge ${one.locality}` }, one.locality), state(one)),
     el("p", { class: "engine" }, `${one.engine} · ${plural(one.num_leases, "turn")} running`),
     slots(one),
-    el("p", { class: "tokens" }, el("b", {}, count(used)), ` of ${about}${count(kv_tokens)} KV tokens`, used ? parts(one) : null),
+    el("p", { class: "tokens" }, el("b", {}, count(used)), ` of ${about}${count(kv_tokens)} KV tokens`, parts(one)),
   );
 }
 
 function parts(one) {
+  if (!one.reserved_tokens && !one.resident_tokens) return null;
   const words = `${count(one.reserved_tokens)} reserved, ${count(one.resident_tokens)} resident`;
   return el("small", {}, words);
 }
@@ -31,8 +32,10 @@ function state(one) {
 function slots(one) {
   const { num_slots, resident_holds_slot } = one.capacity;
   const idle = resident_holds_slot ? Math.min(one.num_resident, num_slots - one.num_leases) : 0;
-  const words = `${one.num_leases} of ${plural(num_slots, "slot")} running` + (idle ? `, ${idle} held by idle sessions` : "");
-  const kinds = Array.from({ length: Math.min(num_slots, MAX_DRAWN_SLOTS) }, (_, slot) => kindOf(slot, one.num_leases, idle));
+  const held = idle ? `, ${idle} held by idle sessions` : "";
+  const words = `${one.num_leases} of ${plural(num_slots, "slot")} running${held}`;
+  const drawn = { length: Math.min(num_slots, MAX_DRAWN_SLOTS) };
+  const kinds = Array.from(drawn, (_, slot) => kindOf(slot, one.num_leases, idle));
   return el(
     "div",
     { class: "slots", role: "img", "aria-label": words, title: words },
