@@ -14,7 +14,7 @@ import aiohttp
 
 from cluster import codec
 from cluster.core.commands import Command, Measure, Place, ToFront, ToGateway
-from cluster.core.events import Event, GatewayUp, ReplicaReady, Tick
+from cluster.core.events import Event, GatewayUp, ReplicaReady, Tick, TurnArrived
 from cluster.core.ids import BootId, Cause, GatewayId, LeaseId, ReplicaId
 from cluster.core.machine import RouterMachine
 from cluster.core.view import LoadingStatus, PoolView
@@ -106,6 +106,8 @@ class Router:
 
     async def post(self, events: Sequence[Event]) -> int:
         for event in events:
+            if isinstance(event, TurnArrived) and event.gateway not in self._gateways:
+                continue  # what became of it could not be told; it is told again once attached
             self._handle(event)
         return self._epoch
 
