@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgpack
 
-from cluster.core import commands, errors, events
+from cluster.core import commands, errors
 from cluster.core.commands import Command
 from cluster.core.events import Event
 
