@@ -115,6 +115,7 @@ class Answer:
 
     def finish(self, ended: Ended | None) -> tuple[list[Said], Finished]:
         """What was held back, and the end; without the engine's word where the answer ended before."""
+        was_over = self.is_over
         said = self._parser.finish() if self._parser is not None else []
         completion = len(self._ids)
         if ended is not None:
@@ -122,12 +123,11 @@ class Answer:
         prompt, cached = self._prompt_tokens, self._cached_tokens
         if ended is not None and not self._num_carried:
             prompt, cached = ended.prompt_tokens, ended.cached_tokens
-        return said, Finished(self._reason(ended), Usage(prompt or 0, cached or 0, completion))
+        reason = self._reason(was_over or (ended is not None and ended.reason != "length"))
+        return said, Finished(reason, Usage(prompt or 0, cached or 0, completion))
 
-    def _reason(self, ended: Ended | None) -> FinishReason:
-        if ended is None and not self.is_over:
-            return "length"
-        if ended is not None and ended.reason == "length" and not self.is_over:
+    def _reason(self, has_stopped: bool) -> FinishReason:
+        if not has_stopped:
             return "length"
         called = self._num_calls or (self._parser.num_calls if self._parser is not None else 0)
         return "tool_calls" if called else "stop"

@@ -9,7 +9,7 @@ from cluster.core.errors import InvalidField
 from cluster.wire import JsonObject
 
 MAX_DEPTH = 100
-_INTEGERS = range(-(2**63), 2**64)
+MAX_DIGITS = 40
 
 
 def parse_object(data: bytes) -> JsonObject:
@@ -32,8 +32,10 @@ def _refuse(problem: str, remedy: str) -> NoReturn:
 
 def _integer(digits: str) -> int | float:
     """Integers over 64 bits cannot travel on: as a float they keep their meaning where a schema has one."""
-    value = int(digits) if len(digits) < 40 else float(digits)
-    return value if value in _INTEGERS else _finite(digits)
+    if len(digits) > MAX_DIGITS:
+        return _finite(digits)
+    value = int(digits)
+    return value if -(2**63) <= value < 2**64 else float(value)
 
 
 def _finite(digits: str) -> float:

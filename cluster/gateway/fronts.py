@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import msgpack
 
+from cluster.gateway.relay import is_clients_fault
 from cluster.wire import TICKET_HEADER, Embeddings, Failed, Frame, FrameDecoder, decode_embeddings
 
 
@@ -58,12 +59,19 @@ class Fronts:
             raise FrontLost(f"{endpoint}: {fault!r}") from fault
 
     async def measure(self, endpoint: str, ticket: str, body: bytes) -> int | None:
-        """The exact size of a turn's prompt in tokens; None where it cannot be had."""
+        """The exact size of a turn's prompt in tokens; None where it cannot be had.
+
+        Raises FrontRefused where the prompt is one that this model can never answer.
+        """
         wait = aiohttp.ClientTimeout(total=self._times.measure_s, sock_connect=self._times.connect_s)
         try:
             answer = msgpack.unpackb(await self._whole(endpoint, "measure", ticket, body, wait))
             return answer["prompt_tokens"]
-        except (FrontLost, FrontRefused, ValueError, KeyError, TypeError):
+        except FrontRefused as refusal:
+            if is_clients_fault(refusal.failed):
+                raise
+            return None
+        except (FrontLost, ValueError, KeyError, TypeError):
             return None
 
     async def embed(self, endpoint: str, ticket: str, body: bytes) -> Embeddings:

@@ -11,10 +11,11 @@ from cluster.core.errors import HearthError, Overloaded, ServerError
 from cluster.core.events import Feature, Privacy, TurnArrived
 from cluster.core.ids import Cause, TurnId
 from cluster.gateway.answer import Answer
-from cluster.gateway.fronts import Fronts
+from cluster.gateway.fronts import FrontRefused, Fronts
 from cluster.gateway.journey import Journey, Sink
 from cluster.gateway.link import RouterLink
 from cluster.gateway.pieces import Finished, Piece, Silence
+from cluster.gateway.relay import error_of
 from cluster.gateway.size import prompt_bytes
 from cluster.gateway.waiting import WaitTimes, waiting
 from cluster.metrics import GatewayCounters
@@ -93,7 +94,10 @@ class Turns:
         body = encode_request(request)
 
         async def measure(endpoint: str, ticket: str) -> int | None:
-            return await self.fronts.measure(endpoint, ticket, body)
+            try:
+                return await self.fronts.measure(endpoint, ticket, body)
+            except FrontRefused as refusal:
+                raise error_of(refusal.failed) from refusal
 
         arrival = self._arrival(request, privacy, prompt_bytes(request, len(body)))
         async with waiting(self.link, arrival, measure, self.limits.wait) as turn:

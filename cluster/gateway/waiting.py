@@ -27,7 +27,7 @@ from cluster.gateway.pieces import Committed, Queued, Usage
 
 Sink = Callable[[Queued | Committed], Awaitable[None]]
 Measurer = Callable[[str, str], Awaitable[int | None]]
-"""Asks the front at an endpoint, with a ticket, for the exact size of the prompt."""
+"""Asks the front at an endpoint, with a ticket, for the exact size of the prompt.  Raises HearthError."""
 
 
 @dataclass(frozen=True, slots=True)
