@@ -29,6 +29,7 @@ OPENING_TOKENS = 8
 WHOLE_SHARE = 0.2
 QUESTION_SHARE = 0.1
 IGNORED = 0.0
+SAVE_EVERY_S = 120
 
 
 Row = tuple[list[int], int]
@@ -75,11 +76,10 @@ class Batches:
         return asked + (answer if whole else answer[:OPENING_TOKENS]), len(asked)
 
 
-def rate(step: int, steps: int, peak: float) -> float:
-    """Warm-up over 300 steps, then a cosine down to a fiftieth of the peak."""
-    if step < 300:
-        return peak * (step + 1) / 300
-    return peak * (0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2)
+def rate(progress: float, step: int, peak: float) -> float:
+    """Warm-up over 300 steps, a cosine over `progress` 0 to 1, a fiftieth of the peak at its end."""
+    warm = min(1.0, (step + 1) / 300)
+    return peak * warm * (0.02 + 0.98 * (1 + math.cos(math.pi * progress)) / 2)
 
 
 def step_loss(model: Guide, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
@@ -107,7 +107,7 @@ class Training:
         self.text = load()
         self.checkpoint = options.work / "checkpoint.pt"
         self.tokenizer_file = options.work / "tokenizer.json"
-        self.step = 0
+        self.step, self.progress = 0, 0.0
         options.work.mkdir(parents=True, exist_ok=True)
         resumed = torch.load(self.checkpoint, weights_only=True) if options.resume else None
         if resumed is None:
@@ -128,7 +128,7 @@ class Training:
             self.model.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.05
         )
         if resumed is not None:
-            self.step = resumed["step"]
+            self.step, self.progress = resumed["step"], resumed["progress"]
             self.model.load_state_dict(resumed["model"])
             self.average.load_state_dict(resumed["average"])
             self.optimiser.load_state_dict(resumed["optimiser"])
@@ -138,6 +138,7 @@ class Training:
     def save(self) -> None:
         state = {
             "step": self.step,
+            "progress": self.progress,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -148,23 +149,25 @@ class Training:
         write(self.options.out, self.average, self.tokenizer)
 
     def run(self) -> None:
-        options, began, first = self.options, time.monotonic(), self.step
-        saved, shown = began, 0.0
-        while self.step < options.steps and time.monotonic() - began < options.seconds:
-            shown += self._step() / 100
+        options, began = self.options, time.monotonic()
+        start, first, saved, losses = self.progress, self.step, began, 0.0
+        while self.progress < 1:
+            losses += self._step()
+            now = time.monotonic()
+            done = (self.step - first) / (options.steps - first)
+            done = max(done, (now - began) / options.seconds)
+            self.progress = start + (1 - start) * done
             if self.step % 100 == 0:
-                spent = time.monotonic() - began
-                left = spent / (self.step - first) * (options.steps - self.step)
-                print(f"step {self.step} loss {shown:.4f} spent {spent:.0f} s left {left:.0f} s", flush=True)
-                shown = 0.0
-            if time.monotonic() - saved > 120:
+                print(f"step {self.step} loss {losses / 100:.4f} {self.progress:.1%}", flush=True)
+                losses = 0.0
+            if now - saved > SAVE_EVERY_S:
                 self.save()
-                saved = time.monotonic()
+                saved = now
         self.save()
 
     def _step(self) -> float:
         for group in self.optimiser.param_groups:
-            group["lr"] = rate(self.step, self.options.steps, self.options.rate)
+            group["lr"] = rate(self.progress, self.step, self.options.rate)
         loss = step_loss(self.model, self.batches.draw())
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -181,7 +184,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path("build/guide"), help="checkpoint folder")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument("--steps", type=int, default=20_000)
-    parser.add_argument("--seconds", type=float, default=math.inf, help="stop early, to be resumed")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="be done by then")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--batch", type=int, default=64)
