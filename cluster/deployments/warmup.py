@@ -77,6 +77,7 @@ def _settings(process: LlamaProcess, model: Model, config: ModelConfig, batch_to
         save_path=f"{folder}/",
         gpu_layers=config.gpu_layers,
         pooling=model.pooling,
+        # Who pays for f32 wants answers that do not depend on how tokens were batched.
         exact=config.kv_type == "f32",
     )
 
