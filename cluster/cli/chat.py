@@ -17,9 +17,7 @@ def chat(
     message: Annotated[str, typer.Argument(help="What to say. None: a conversation.")] = "",
     model: Annotated[
         str,
-        typer.Option(
-            "--model", "-m", help="Who answers. Default: the first model you added, else the guide."
-        ),
+        typer.Option("--model", "-m", help="Who answers. Default: a local model, else the guide."),
     ] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -45,13 +43,13 @@ def chat(
 
 
 def _choose(state: "PoolState") -> str:
+    from cluster.cli.choice import choose_model
     from cluster.cli.client import get_json
-    from cluster.config import GUIDE
 
-    ids = [model["id"] for model in get_json(state, "/v1/models")["data"]]
-    if not ids:
-        raise CommandFailed("No model is ready yet.", "Look again in a moment: hearth status")
-    return next((name for name in ids if name != GUIDE), ids[0])
+    chosen = choose_model(get_json(state, "/v1/models")["data"])
+    if chosen is None:
+        raise CommandFailed("No local model is ready.", "Look at hearth status, and name one: --model ID")
+    return chosen
 
 
 def _converse(state: "PoolState", model: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from cluster.cli.terminal import FAILED, NO_POOL, CommandFailed
 from cluster.pool.launch import running_pool
 from cluster.pool.paths import PoolPaths
-from cluster.pool.state import PoolState, Stage
+from cluster.pool.state import PoolState, Stage, read_state
 
 TIMEOUT_S = 5.0
 TURN_TIMEOUT_S = 600.0
@@ -17,9 +17,14 @@ TURN_TIMEOUT_S = 600.0
 def require_pool(paths: PoolPaths) -> PoolState:
     """The pool that runs from this home.  Raises CommandFailed where none does."""
     state = running_pool(paths)
-    if state is None or state.stage is not Stage.RUNNING:
-        raise CommandFailed(f"No pool runs from {paths.home}.", "Start one: hearth up", NO_POOL)
-    return state
+    if state is not None and state.stage is Stage.RUNNING:
+        return state
+    last = read_state(paths.state)
+    if last is not None and last.problem:
+        raise CommandFailed(f"The pool has ended: {last.problem}", "Start it again: hearth up", NO_POOL)
+    if state is not None:
+        raise CommandFailed(f"The pool is {state.stage}.", "Try again in a moment.", NO_POOL)
+    raise CommandFailed(f"No pool runs from {paths.home}.", "Start one: hearth up", NO_POOL)
 
 
 def get_json(state: PoolState, path: str, timeout_s: float = TIMEOUT_S) -> Any:  # noqa: ANN401

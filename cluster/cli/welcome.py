@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
+from cluster.cli.choice import choose_model, ready_models
 from cluster.cli.terminal import out, size_words
 from cluster.config import GUIDE
 from cluster.inventory.weights import FoundWeights, find_weights
@@ -77,7 +78,9 @@ def _print_tries(started: "Started") -> None:
     out.print("\n[bold]Three things to try[/]")
     out.print('  hearth chat "How do I add a model?"')
     out.print(f"  open {url}/ in a browser")
-    body = json.dumps({"model": main_model(started), "messages": [{"role": "user", "content": "Hello"}]})
+    body = json.dumps(
+        {"model": choose_model(started.models) or GUIDE, "messages": [{"role": "user", "content": "Hello"}]}
+    )
     out.print(
         f"  curl {url}/v1/chat/completions -H 'content-type: application/json' \\\n    -d '{body}'",
         markup=False,
@@ -101,7 +104,7 @@ def openclaw_entry(started: "Started") -> dict[str, Any]:
             "baseUrl": f"{started.state.http_url}/v1",
             "apiKey": "local",
             "api": "openai-completions",
-            "models": [_openclaw_model(model) for model in started.models],
+            "models": [_openclaw_model(model) for model in ready_models(started.models)],
         }
     }
 
@@ -115,12 +118,6 @@ def _openclaw_model(model: Mapping[str, Any]) -> dict[str, Any]:
         "maxTokens": min(MAX_OUTPUT_TOKENS, window // 4),
         "compat": {"supportsPromptCacheKey": True, "sendSessionAffinityHeaders": True},
     }
-
-
-def main_model(started: "Started") -> str:
-    """The model to show: the first that somebody chose, else the guide."""
-    ids = [model["id"] for model in started.models]
-    return next((name for name in ids if name != GUIDE), ids[0] if ids else GUIDE)
 
 
 def _print_weights() -> None:

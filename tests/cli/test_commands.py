@@ -4,27 +4,31 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
+from cluster.cli import app
+from cluster.pool.paths import PoolPaths
+from cluster.pool.state import PoolState, Stage, write_state
 from tests.cli.hearth import Hearth
 
 COMMANDS = ("up", "down", "status", "chat", "logs", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_has_help_with_an_example(hearth: Hearth, command: str) -> None:
-    done = hearth.run(command, "--help")
-    assert done.returncode == 0
+def test_each_command_has_help_with_an_example(command: str) -> None:
+    done = CliRunner().invoke(app, [command, "--help"])
+    assert done.exit_code == 0
     assert f"Example: hearth {command}" in done.stdout
     assert "--json" in done.stdout
 
 
-def test_help_lists_the_commands(hearth: Hearth) -> None:
-    text = hearth.run("--help").stdout
+def test_help_lists_the_commands() -> None:
+    text = CliRunner().invoke(app, ["--help"]).stdout
     assert all(command in text for command in COMMANDS)
 
 
-def test_the_version_is_told(hearth: Hearth) -> None:
-    assert hearth.run("--version").stdout.startswith("hearth 0.")
+def test_the_version_is_told() -> None:
+    assert CliRunner().invoke(app, ["--version"]).stdout.startswith("hearth 0.")
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -86,3 +90,12 @@ def test_a_doctor_without_a_pool_looks_at_what_a_start_needs(hearth: Hearth) -> 
     checks = {check["name"]: check for check in hearth.json("doctor")["checks"]}
     assert checks["Pool"]["remedy"] == "Start one: hearth up"
     assert {"Python", "Memory", "Disk", "Engine", "GPU", "Port 8420", "Port 8421"} <= checks.keys()
+
+
+def test_a_pool_that_ended_by_itself_is_remembered(hearth: Hearth) -> None:
+    file = PoolPaths(hearth.home).state
+    file.parent.mkdir(parents=True)
+    gone = PoolState(2**22, 1.0, 1.0, Stage.FAILED, 1, 2, problem="raylet of Ray has ended")
+    write_state(file, gone)
+    done = hearth.run("status")
+    assert (done.returncode, "raylet of Ray has ended" in done.stderr) == (3, True)

@@ -1,0 +1,22 @@
+"""Who answers where nobody was named."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cluster.config import GUIDE
+
+
+def ready_models(models: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of `/v1/models` that answer chats now."""
+    return [
+        m for m in models if m.get("state", "ready") == "ready" and "chat" in m.get("features", ("chat",))
+    ]
+
+
+def choose_model(models: Sequence[Mapping[str, Any]]) -> str | None:
+    """A local model beside the guide, else the guide; None where there is neither.
+
+    Never a hosted one: what is said leaves this home only if somebody names such a model.
+    """
+    local = [model["id"] for model in ready_models(models) if model.get("locality") == "local"]
+    return next((name for name in local if name != GUIDE), local[0] if local else None)
