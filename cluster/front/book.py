@@ -101,6 +101,7 @@ class Book:
         async with self._lock:
             session = self.ledger.leases[lease].session
             leases = self.ledger.leases.values()
+            # What another turn of the session leaves is kept; a second copy would be counted nowhere.
             is_shared = sum(other.session == session for other in leases) > 1
             if resident_tokens <= 0 or is_shared:
                 resident_tokens = 0

@@ -1,11 +1,8 @@
 """Faults as the contract words them."""
 
-import re
-
 from cluster.core.errors import ContextLengthExceeded, HearthError
+from cluster.deployments.overflow import read_overflow
 from cluster.wire import Failed
-
-_OVERFLOW = re.compile(r"context[ _-]?(length|size|window)|maximum context|too many tokens", re.I)
 
 
 def from_error(error: HearthError, prompt_tokens: int | None = None) -> Failed:
@@ -29,9 +26,13 @@ def draining() -> Failed:
 
 
 def in_contract_words(failed: Failed, window: int, prompt: int, completion: int) -> Failed:
-    """An engine's own words for an overflow become the contract's; other failures stay as they are."""
-    is_overflow = failed.status == 400 and (_OVERFLOW.search(failed.message) or "context" in failed.code)
-    if not is_overflow:
+    """An engine's own words for an overflow become the contract's; other failures stay as they are.
+
+    `window`, `prompt` and `completion` stand in for the numbers that the engine does not tell, in tokens.
+    """
+    overflow = read_overflow(f"{failed.code} {failed.message}") if failed.status == 400 else None
+    if overflow is None:
         return failed
-    prompt = failed.prompt_tokens or prompt
-    return from_error(ContextLengthExceeded(window, prompt, completion), prompt)
+    prompt = failed.prompt_tokens or overflow.prompt or prompt
+    error = ContextLengthExceeded(overflow.window or window, prompt, overflow.completion or completion)
+    return from_error(error, prompt)

@@ -30,6 +30,7 @@ from cluster.front.front import DRAINED
 from cluster.wire import Ended, Failed, Started
 from tests.support.fronts import QUICK, ask, serving
 from tests.support.pace import Pace
+from tests.support.routers import ListeningRouter
 
 REPLICA, BOOT, CAUSE = ReplicaId("replica-1"), BootId("boot-1"), Cause("test")
 SESSION, LEASE = SessionKey("t", "s"), LeaseId("l")
@@ -137,6 +138,7 @@ async def test_a_front_introduces_itself_and_reports_its_whole_ledger() -> None:
         report = await client.router.next_report()
         assert [(lease.turn, lease.reserved_tokens) for lease in report.leases] == [(request.turn, 264)]
         assert [(idle.session.session, idle.tokens) for idle in report.resident] == [("idle", 7)]
+        await client.router.next_report()
         ended = [lease for report in client.router.told(ReplicaReport) for lease in report.ended]
         assert ended == [client.ticket(done).lease]
         await stream.aclose()
@@ -199,11 +201,34 @@ async def test_an_engine_that_hangs_is_taken_for_dead() -> None:
         assert await client.front.lost() == "the engine said nothing for 0.1 s"
 
 
+async def test_a_lost_engine_that_does_not_let_go_keeps_no_client_waiting() -> None:
+    pace = Pace()
+    engine = FakeEngine(FakeSettings(hang_after_tokens=2, free_s=1), pace.sleep)
+    async with serving(engine, replace(QUICK, stall_s=0.1)) as client:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            _ = [frame async for frame in client.stream(ask("hello"))]
+        assert len(engine.running) == 1
+        pace.free()
+
+
 async def test_a_client_that_does_not_read_is_let_go() -> None:
-    engine = FakeEngine(FakeSettings(answer="x" * 100_000, kv_tokens=200_000, window_tokens=200_000))
+    engine = FakeEngine(FakeSettings(answer="x" * 5000))
     async with serving(engine, replace(QUICK, pending_bytes=4096)) as client:
-        stream = client.stream(ask("hello"), 150_000)
-        assert isinstance(await anext(stream), Started)
-        ended = await client.router.hear(LeaseEnded)
-        assert ended.resident_tokens < 150_000
-        await stream.aclose()
+        request = ask("hello")
+        turn = client.front.begin(client.ticket(request, 6000), request)
+        await client.router.hear(LeaseEnded)
+        assert turn.pipe.is_broken
+        assert engine.used_tokens < 1000
+        assert client.front.counters.num_clients_gone == 1
+
+
+async def test_an_older_router_that_still_answers_is_not_believed() -> None:
+    async with serving(FakeEngine(), router=ListeningRouter(epoch=3)) as client:
+        await client.router.hear(ReplicaReady)
+        client.router.epoch = 1
+        request = ask("hello")
+        await client.turn(request, ticket=client.sign(client.ticket(request, epoch=3)))
+        await client.router.hear(LeaseEnded)
+        client.router.epoch = 3
+        # Said again, to the one whose word counts.
+        await client.router.hear(LeaseEnded, num=2)

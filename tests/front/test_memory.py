@@ -147,6 +147,32 @@ async def test_the_routers_evict_reaches_the_engine_and_spares_what_runs() -> No
         assert isinstance([frame async for frame in running][-1], Ended)
 
 
+class SlowToForget(FakeEngine):
+    """An eviction takes until `forgetting` is told."""
+
+    forgetting = Pace()
+
+    async def evict(self, session: SessionKey) -> None:
+        if session in self.idle:
+            await self.forgetting.sleep(1)
+        await super().evict(session)
+
+
+async def test_a_turn_stopped_while_it_grows_leaves_no_eviction_half_done() -> None:
+    engine = SlowToForget(FakeSettings(answer="x" * 200, kv_tokens=100, window_tokens=100))
+    engine.forgetting = Pace()
+    async with serving(engine, SMALL_STEPS) as client:
+        await client.turn(ask("x" * 20, "idle", max_tokens=40), 63)
+        request = ask("abc")
+        stream = client.stream(request, 30)
+        await until_generated(stream, 20)
+        await client.router.hear(ExtensionAsked)
+        await stream.aclose()
+        engine.forgetting.free()
+        await client.router.hear(LeaseEnded, num=2)
+        assert engine.used_tokens <= client.front.book.ledger.resident_tokens
+
+
 async def test_many_turns_at_once_never_over_commit_the_engine() -> None:
     engine = FakeEngine(FakeSettings(kv_tokens=400, window_tokens=400, num_slots=3))
     async with serving(engine, SMALL_STEPS) as client:
