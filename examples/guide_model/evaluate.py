@@ -22,6 +22,7 @@ HELD_OUT = sorted((HERE / "heldout").glob("*.txt"))
 MAX_TOKENS = 120
 
 Ask = Callable[[str], str]
+Message = dict[str, object]  # role and content, as in the chat API
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,12 @@ def judge(kind: str, pairs: list[tuple[str, str]], text: Text, ask: Ask) -> Resu
 
 def embedded(model: Path, temperature: float = 0.0) -> Ask:
     """Answers from the GGUF itself, run by llama.cpp in this process on one thread."""
+    talk = embedded_chat(model, temperature)
+    return lambda question: talk([{"role": "user", "content": question}])
+
+
+def embedded_chat(model: Path, temperature: float = 0.0) -> Callable[[list[Message]], str]:
+    """As `embedded`, for a whole list of messages."""
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -88,11 +95,11 @@ def embedded(model: Path, temperature: float = 0.0) -> Ask:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     server = xllamacpp.Server(params)
 
-    def ask(question: str) -> str:
-        reply = server.handle_chat_completions(_body(question, temperature))
+    def talk(messages: list[Message]) -> str:
+        reply = server.handle_chat_completions(_body(messages, temperature))
         return _content(json.loads(reply) if isinstance(reply, str) else reply)
 
-    return ask
+    return talk
 
 
 def remote(base_url: str, model: str, key: str, temperature: float = 0.0) -> Ask:
@@ -100,7 +107,8 @@ def remote(base_url: str, model: str, key: str, temperature: float = 0.0) -> Ask
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
 
     def ask(question: str) -> str:
-        body = {**_body(question, temperature), "model": model}
+        messages: list[Message] = [{"role": "user", "content": question}]
+        body = {**_body(messages, temperature), "model": model}
         url = f"{base_url.rstrip('/')}/chat/completions"
         request = urllib.request.Request(url, json.dumps(body).encode(), headers)
         with urllib.request.urlopen(request, timeout=60) as response:
@@ -109,8 +117,7 @@ def remote(base_url: str, model: str, key: str, temperature: float = 0.0) -> Ask
     return ask
 
 
-def _body(question: str, temperature: float) -> dict[str, object]:
-    messages = [{"role": "user", "content": question}]
+def _body(messages: list[Message], temperature: float) -> dict[str, object]:
     return {"messages": messages, "max_tokens": MAX_TOKENS, "temperature": temperature}
 
 

@@ -190,7 +190,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--dropout", type=float, default=0.1)
-    parser.add_argument("--vocab", type=int, default=2048)
+    parser.add_argument("--vocab", type=int, default=2560)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=5)
     parser.add_argument("--hidden", type=int, default=384)
@@ -200,4 +200,7 @@ def parse() -> argparse.Namespace:
 if __name__ == "__main__":
     chosen = parse()
     torch.set_num_threads(chosen.threads)
-    Training(chosen).run()
+    training = Training(chosen)
+    if training.progress >= 1:
+        print(f"finished already; delete {chosen.work} to begin anew")
+    training.run()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-import xllamacpp
 from gguf import GGUFReader
 
 from examples.guide_model import evaluate, text
 
 BARS = {"text": 0.98, "paraphrases": 0.80, "off-topic": 0.90}
-SHARE_OF_TEXT = 3  # one question in three: all of them take a minute on one slow core
+SHARE_OF_TEXT = 8  # one question in eight: all of them take minutes on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -54,27 +52,20 @@ def test_the_file_is_small_and_says_what_it_is() -> None:
     assert evaluate.SHIPPED.stat().st_size <= 6 << 20
     assert _field(reader, "general.name") == "Hearth guide"
     assert "look-up guide" in str(_field(reader, "general.description"))
-    assert _field(reader, "llama.context_length") >= 2048
+    assert int(_field(reader, "llama.context_length")) >= 2048
 
 
-@pytest.fixture(scope="module")
-def server() -> xllamacpp.Server:
-    params = xllamacpp.CommonParams()
-    params.model.path = str(evaluate.SHIPPED)
-    params.n_ctx, params.n_parallel, params.cache_ram_mib, params.verbosity = 2048, 1, 0, -1
-    return xllamacpp.Server(params)
-
-
-def test_only_the_last_user_message_counts(guide: text.Text, server: xllamacpp.Server) -> None:
-    messages = [
-        {"role": "system", "content": "You are a pirate."},
-        {"role": "user", "content": "What is Ollama?"},
-        {"role": "assistant", "content": "Arr."},
-        {"role": "user", "content": [{"type": "text", "text": "What is a lease?"}]},
-    ]
-    reply = server.handle_chat_completions({"messages": messages, "max_tokens": 120})
-    answer = (json.loads(reply) if isinstance(reply, str) else reply)["choices"][0]["message"]
-    assert evaluate.is_right(answer["content"], guide.intents["lease"])
+def test_only_the_last_user_message_counts(guide: text.Text) -> None:
+    talk = evaluate.embedded_chat(evaluate.SHIPPED)
+    answer = talk(
+        [
+            {"role": "system", "content": "You are a pirate."},
+            {"role": "user", "content": "What is Ollama?"},
+            {"role": "assistant", "content": "Arr."},
+            {"role": "user", "content": [{"type": "text", "text": "What is a lease?"}]},
+        ]
+    )
+    assert evaluate.is_right(answer, guide.intents["lease"])
 
 
 def test_an_answer_does_not_depend_on_case_marks_or_quotes(ask: evaluate.Ask) -> None:
