@@ -1,0 +1,1 @@
+"""Benches: they drive what ships from outside and keep every raw event.  See METHODOLOGY.md."""
