@@ -1,6 +1,6 @@
 """A whole pool in one process: the real router, real fronts over fake engines, the real gateway.  No Ray."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ from cluster.core.context import Limits
 from cluster.core.events import DeploymentDeclared
 from cluster.core.ids import BootId, Cause, DeploymentId, GatewayId, NodeId, ReplicaId
 from cluster.core.machine import RouterMachine
-from cluster.deployments.fake import FakeEngine
+from cluster.deployments.fake import FakeEngine, FakeSettings
 from cluster.front.context import Identity
 from cluster.front.front import Front
 from cluster.front.limits import FrontLimits
@@ -59,8 +59,14 @@ class Home:
 
 
 @asynccontextmanager
-async def running_router(epoch: int = 1, limits: Limits | None = None) -> AsyncGenerator[Router]:
+async def running_router(
+    epoch: int = 1, limits: Limits | None = None, declared: Iterable[FakeSettings] = (FakeSettings(),)
+) -> AsyncGenerator[Router]:
+    """A router that knows what shall run, as the pool's does from its config."""
     async with Router(RouterMachine(epoch, limits=limits), epoch) as router:
+        for number, told in enumerate(declared, start=1):
+            deployment = DeploymentId(f"deployment-{number}")
+            await router.post([DeploymentDeclared(deployment, told.model, told.locality, Cause("test"))])
         yield router
 
 
@@ -72,7 +78,8 @@ async def home(
 ) -> AsyncGenerator[Home]:
     """A pool with one replica an engine; at the end its books balance and nothing was over capacity."""
     async with AsyncExitStack() as opening:
-        router = await opening.enter_async_context(running_router(limits=limits))
+        declared = [engine.settings for engine in engines]
+        router = await opening.enter_async_context(running_router(limits=limits, declared=declared))
         switch = Switch(router)
         pool = await opening.enter_async_context(gateway_at(switch, settings))
         for number, engine in enumerate(engines, start=1):
@@ -94,12 +101,9 @@ async def gateway_at(switch: Switch, settings: GatewaySettings) -> AsyncGenerato
 
 @asynccontextmanager
 async def _replica(number: int, engine: FakeEngine, router: RouterPort) -> AsyncGenerator[Replica]:
-    deployment, model = DeploymentId(f"deployment-{number}"), engine.settings.model
-    await router.post([DeploymentDeclared(deployment, model, engine.settings.locality, Cause("test"))])
     facts = await engine.start(lambda _: None)
-    who = Identity(
-        ReplicaId(f"replica-{number}"), BootId(f"boot-{number}"), deployment, NodeId(f"node-{number}")
-    )
+    deployment, node = DeploymentId(f"deployment-{number}"), NodeId(f"node-{number}")
+    who = Identity(ReplicaId(f"replica-{number}"), BootId(f"boot-{number}"), deployment, node)
     front = Front(who, engine, facts, router, FRONT)
     server = Server(front, "127.0.0.1")
     await server.start()

@@ -1,11 +1,15 @@
 """A router that can be taken away and replaced, as its clients see it."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import TypeVar
 
 from cluster.core.events import Event, ReplicaReady
 from cluster.core.ids import GatewayId
 from cluster.core.view import LoadingStatus, PoolView
 from cluster.ports import GatewayPort, RouterAway, RouterPort
+
+Kind = TypeVar("Kind")
 
 
 class Switch:
@@ -14,6 +18,7 @@ class Switch:
     def __init__(self, router: RouterPort | None) -> None:
         self.router = router
         self.events: list[Event] = []
+        self._news = asyncio.Condition()
 
     def _there(self) -> RouterPort:
         if self.router is None:
@@ -31,8 +36,19 @@ class Switch:
 
     async def post(self, events: Sequence[Event]) -> int:
         epoch = await self._there().post(events)
-        self.events += events
+        async with self._news:
+            self.events += events
+            self._news.notify_all()
         return epoch
+
+    def told(self, kind: type[Kind]) -> list[Kind]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    async def hear(self, kind: type[Kind], num: int = 1, within_s: float = 10.0) -> Kind:
+        """Waits for the `num`-th event of a kind."""
+        async with asyncio.timeout(within_s), self._news:
+            await self._news.wait_for(lambda: len(self.told(kind)) >= num)
+        return self.told(kind)[num - 1]
 
     async def view(self) -> PoolView:
         return await self._there().view()
