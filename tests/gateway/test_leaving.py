@@ -1,5 +1,6 @@
 """A client that goes away frees what it held, at the engine, within a second."""
 
+import aiohttp
 import grpc
 import pytest
 
@@ -46,7 +47,7 @@ async def test_while_it_waits_in_the_queue() -> None:
             await pool.http.post(
                 f"{pool.url}/v1/chat/completions",
                 json={"model": "fake", "messages": [{"role": "user", "content": "second"}]},
-                timeout=0.2,
+                timeout=aiohttp.ClientTimeout(total=0.2),
             )
         await pool.switch.hear(TurnCancelled, within_s=1.0)
         view = await pool.switch.view()
