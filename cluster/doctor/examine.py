@@ -14,7 +14,7 @@ from cluster.doctor.machine import (
     check_python,
     this_python,
 )
-from cluster.doctor.models import check_model
+from cluster.doctor.models import check_models
 from cluster.doctor.pool import check_gateway, check_sockets, check_token, pool_listeners
 from cluster.doctor.ports import check_port, check_ports_differ
 from cluster.inventory.engines import find_engines
@@ -50,8 +50,7 @@ def _before(config: HearthConfig) -> Iterator[Check]:
     yield check_ports_differ(config.gateway)
     yield check_port(config.gateway, "http_port")
     yield check_port(config.gateway, "grpc_port")
-    for model in config.models:
-        yield check_model(model, memory.available_bytes)
+    yield from check_models(config, memory.available_bytes)
 
 
 def _around() -> Iterator[Check]:

@@ -1,12 +1,32 @@
 """Whether a configured model could be loaded here, said before anything starts."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from cluster.config import ModelConfig
+from cluster.budget import USABLE_SHARE, share
+from cluster.config import GUIDE, HearthConfig, ModelConfig
 from cluster.doctor.check import Check, fail, ok
 
 FIRST_BATCH_TOKENS = 256
 """The smallest batch an engine computes with: whoever cannot afford it cannot load the model."""
+
+
+def memory_parts(config: HearthConfig, free_bytes: int) -> Mapping[str, int]:
+    """What each model may hold once all of them, and the guide, have their part.  Bytes by model name."""
+    from cluster.deployments.sources import weights_bytes
+
+    sources = {model.name: model.source for model in config.models}
+    guide = {GUIDE: "builtin:guide"} if config.guide else {}
+    weights = {name: weights_bytes(source) for name, source in {**guide, **sources}.items()}
+    return share(int(free_bytes * USABLE_SHARE), weights) if weights else {}
+
+
+def check_models(config: HearthConfig, free_bytes: int) -> list[Check]:
+    """One finding for each model of the config; the guide is taken to be in order."""
+    if not config.models:
+        return []
+    parts = memory_parts(config, free_bytes)
+    return [check_model(model, parts[model.name]) for model in config.models]
 
 
 def check_model(model: ModelConfig, free_bytes: int) -> Check:

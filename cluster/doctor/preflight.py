@@ -3,7 +3,7 @@
 from cluster.config import HearthConfig, home
 from cluster.doctor.check import Check, Verdict
 from cluster.doctor.machine import check_disk, check_engine, check_memory, check_python, this_python
-from cluster.doctor.models import check_model
+from cluster.doctor.models import check_models
 from cluster.doctor.ports import check_port, check_ports_differ
 from cluster.inventory.node import NodeMemory, node_memory
 
@@ -19,6 +19,6 @@ def preflight(config: HearthConfig, memory: NodeMemory | None = None) -> list[Ch
         check_engine(),
         check_disk(home()),
         check_memory(memory),
-        *(check_model(model, memory.available_bytes) for model in config.models),
+        *check_models(config, memory.available_bytes),
     ]
     return [check for check in checks if check.verdict is Verdict.FAIL]

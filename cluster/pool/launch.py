@@ -19,7 +19,7 @@ from cluster.pool.supervisor import clear_ray_folder
 SUPERVISOR = ("-m", "actors")
 """The module that composes the pool and supervises it."""
 
-LEFT_OVER_GRACE_S = 5.0
+LEFT_OVER_GRACE_S = 2.0
 DRAIN_S = 45.0
 POLL_S = 0.1
 
@@ -53,7 +53,7 @@ def spawn_supervisor(paths: PoolPaths, config: HearthConfig) -> subprocess.Popen
     try:
         return subprocess.Popen(
             [sys.executable, "-u", *SUPERVISOR],
-            env={**os.environ, **ray_environment(paths)},
+            env=ray_environment(paths, os.environ),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

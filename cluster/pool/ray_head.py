@@ -15,17 +15,21 @@ NAMESPACE = "hearth"
 NODE_LABEL = "hearth.node"
 """The label that pins an actor to its node."""
 
+SHED = frozenset({"RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_NAMESPACE"})
+"""Variables of somebody else's cluster, which would win over ours."""
+
 OBJECT_STORE_BYTES = 80 * 2**20
 """Ray's least.  Tokens never pass through it."""
 
 
-def ray_environment(paths: PoolPaths) -> Mapping[str, str]:
-    """What the supervisor and everything below it must have in its environment before Ray is imported.
+def ray_environment(paths: PoolPaths, inherited: Mapping[str, str]) -> dict[str, str]:
+    """The environment that the supervisor and everything below it must have before Ray is imported.
 
     Emulating what Ray does on a Mac is the only way to keep Linux on the loopback address, and a Mac must
     be told that it may form a cluster.  Ports of 0 let several pools live side by side.
     """
     return {
+        **{name: value for name, value in inherited.items() if name not in SHED},
         POOL_ENV: paths.pool_id,
         "HEARTH_HOME": str(paths.home),
         "RAY_AUTH_MODE": "token",

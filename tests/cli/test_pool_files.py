@@ -7,7 +7,7 @@ import pytest
 
 from cluster.pool.lock import LockBusy, pool_lock
 from cluster.pool.paths import MAX_SOCKET_PATH_BYTES, RAY_SOCKET, PoolPaths
-from cluster.pool.ray_head import make_token
+from cluster.pool.ray_head import make_token, ray_environment
 from cluster.pool.state import PoolState, Stage, read_state, write_state
 
 STATE = PoolState(1234, 1000.5, 1001.5, Stage.RUNNING, 8420, 8421, "127.0.0.1:6379")
@@ -37,6 +37,19 @@ def test_the_token_is_new_each_time_and_private(tmp_path: Path) -> None:
     assert paths.token.read_text() != first
     assert len(first) == 64
     assert stat.S_IMODE(paths.token.stat().st_mode) == 0o600
+
+
+def test_the_environment_of_another_cluster_is_shed(tmp_path: Path) -> None:
+    inherited = {
+        "RAY_ADDRESS": "10.0.0.1:6379",
+        "RAY_AUTH_TOKEN": "theirs",
+        "PATH": "/bin",
+        "RAY_AUTH_MODE": "disabled",
+    }
+    environment = ray_environment(PoolPaths(tmp_path), inherited)
+    assert not {"RAY_ADDRESS", "RAY_AUTH_TOKEN"} & environment.keys()
+    assert (environment["PATH"], environment["RAY_AUTH_MODE"]) == ("/bin", "token")
+    assert environment["RAY_AUTH_TOKEN_PATH"] == str(tmp_path / "run/ray_token")
 
 
 def test_sockets_fit_below_any_home() -> None:

@@ -9,7 +9,7 @@ import pytest
 from cluster.config import HearthConfig, ModelConfig
 from cluster.doctor.check import Verdict
 from cluster.doctor.machine import check_disk, check_gpus, check_python
-from cluster.doctor.models import check_model
+from cluster.doctor.models import check_model, check_models, memory_parts
 from cluster.doctor.ports import check_port
 from cluster.doctor.preflight import preflight
 from cluster.inventory.node import NodeMemory
@@ -85,6 +85,15 @@ def test_a_model_that_is_too_big_is_said_with_the_numbers() -> None:
     assert problem.verdict is Verdict.FAIL
     assert "GiB" in problem.detail
     assert problem.remedy
+
+
+def test_models_share_the_memory_before_any_of_them_loads() -> None:
+    config = HearthConfig(models=(GUIDE, GUIDE.model_copy(update={"name": "twin"})), guide=False)
+    parts = memory_parts(config, 4 * GIB)
+    assert parts["guide"] == parts["twin"]
+    assert 3 * GIB < sum(parts.values()) < 4 * GIB
+    assert [check.verdict for check in check_models(config, 4 * GIB)] == [Verdict.OK, Verdict.OK]
+    assert [check.verdict for check in check_models(config, GIB // 8)] == [Verdict.FAIL, Verdict.FAIL]
 
 
 @pytest.fixture
