@@ -150,26 +150,28 @@ async def test_the_routers_evict_reaches_the_engine_and_spares_what_runs() -> No
 class SlowToForget(FakeEngine):
     """An eviction takes until `forgetting` is told."""
 
-    forgetting = Pace()
+    def __init__(self, settings: FakeSettings) -> None:
+        super().__init__(settings)
+        self.forgetting, self.is_forgetting = Pace(), asyncio.Event()
 
     async def evict(self, session: SessionKey) -> None:
         if session in self.idle:
+            self.is_forgetting.set()
             await self.forgetting.sleep(1)
         await super().evict(session)
 
 
 async def test_a_turn_stopped_while_it_grows_leaves_no_eviction_half_done() -> None:
     engine = SlowToForget(FakeSettings(answer="x" * 200, kv_tokens=100, window_tokens=100))
-    engine.forgetting = Pace()
     async with serving(engine, SMALL_STEPS) as client:
         await client.turn(ask("x" * 20, "idle", max_tokens=40), 63)
         request = ask("abc")
         stream = client.stream(request, 30)
         await until_generated(stream, 20)
-        await client.router.hear(ExtensionAsked)
-        await stream.aclose()
+        await engine.is_forgetting.wait()
+        await client.command(Preempt(REPLICA, BOOT, client.ticket(request).lease, CAUSE))
         engine.forgetting.free()
-        await client.router.hear(LeaseEnded, num=2)
+        assert isinstance([frame async for frame in stream][-1], Ended)
         assert engine.used_tokens <= client.front.book.ledger.resident_tokens
 
 
