@@ -1,11 +1,12 @@
 """Engines that run already are found by what they say, and believed local only as far as that goes."""
 
+import json
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from subprocess import PIPE
+from subprocess import DEVNULL, PIPE
 
 from cluster.inventory.engines import (
     PROBES,
@@ -109,15 +110,21 @@ def test_a_port_of_this_process_is_no_tunnel() -> None:
         assert not is_tunnel(server.getsockname()[1])
 
 
-def test_the_near_end_of_a_tunnel_is_hosted(tmp_path: Path) -> None:
-    ssh = tmp_path / "ssh"
+def test_what_comes_through_a_tunnel_is_hosted(tmp_path: Path) -> None:
+    ssh, answers = tmp_path / "ssh", tmp_path / "v1/models"
     ssh.symlink_to(Path(sys.executable).resolve())
+    answers.parent.mkdir()
+    answers.write_text(json.dumps(VLLM["/v1/models"]))
     code = (
-        "import socket, sys; server = socket.create_server(('127.0.0.1', 0));"
-        "print(server.getsockname()[1], flush=True); sys.stdin.read()"
+        "import functools, http.server as h, sys;"
+        "handler = functools.partial(h.SimpleHTTPRequestHandler, directory=sys.argv[1]);"
+        "server = h.ThreadingHTTPServer(('127.0.0.1', 0), handler);"
+        "print(server.server_port, flush=True); server.serve_forever()"
     )
-    with subprocess.Popen([ssh, "-c", code], stdin=PIPE, stdout=PIPE, text=True) as tunnel:
-        assert tunnel.stdin is not None
+    with subprocess.Popen([ssh, "-c", code, tmp_path], stdout=PIPE, stderr=DEVNULL, text=True) as tunnel:
         assert tunnel.stdout is not None
-        assert is_tunnel(int(tunnel.stdout.readline()))
-        tunnel.stdin.close()
+        port = int(tunnel.stdout.readline())
+        assert is_tunnel(port)
+        (engine,) = find_engines({port: (probe_vllm,)})
+        tunnel.kill()
+    assert engine.models == (FoundModel("Qwen/Qwen3-8B", False, 40960),)
