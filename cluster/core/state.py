@@ -67,8 +67,8 @@ class Replica:
     """One replica as the router knows it.
 
     `granted`: leases its front has not booked yet.  `growing`: leases that may outgrow their
-    reservation.  `surprised`: the front's book holds more than
-    the forecast had room for.  `doubted`: it refused a grant; nothing more until it reports.
+    reservation.  `surprised`: the front's book holds more than the forecast had room for.
+    `doubted`: it refused a grant or broke a stream off; nothing more until its front is heard again.
     """
 
     ready: ReplicaReady

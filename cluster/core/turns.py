@@ -136,6 +136,7 @@ def lost(ctx: Context, event: StreamLost, now: float) -> None:
         turn.num_lost += 1
         if replica is not None:
             turn.lost_boots.add(replica.boot)
+            replica.doubted = True
     error = _cannot_go_on(ctx, turn, event)
     if error is not None:
         ctx.reject(turn, error, event.cause)

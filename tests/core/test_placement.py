@@ -83,6 +83,17 @@ def test_a_lost_turn_is_placed_again_elsewhere() -> None:
     assert only(drive.tell(lost), Place).replica != first.replica
 
 
+def test_a_replica_that_broke_a_stream_off_gets_nothing_until_its_front_is_heard() -> None:
+    """It may be dead: a turn that is sent there again and again would use up its chances in no time."""
+    drive = Drive()
+    drive.ready()
+    first = only(drive.arrive("a"), Place)
+    lost = StreamLost(TurnId("a"), first.lease, None, 0, False, True, CAUSE)
+    assert not [command for command in drive.tell(lost) if isinstance(command, Place)]
+    assert not [command for command in drive.arrive("b") if isinstance(command, Place)]
+    assert [command.turn for command in drive.alive() if isinstance(command, Place)] == ["a", "b"]
+
+
 def test_a_begun_answer_that_cannot_go_on_says_so() -> None:
     drive = Drive()
     drive.ready()
@@ -97,7 +108,8 @@ def test_a_turn_that_breaks_engines_is_given_up() -> None:
     commands = drive.arrive("a")
     for _ in range(3):
         place = only(commands, Place)
-        commands = drive.tell(StreamLost(TurnId("a"), place.lease, None, 0, False, True, CAUSE))
+        lost = StreamLost(TurnId("a"), place.lease, None, 0, False, True, CAUSE)
+        commands = drive.tell(lost) + drive.alive()
     assert isinstance(only(commands, Reject).error, ReplicaLost)
 
 
