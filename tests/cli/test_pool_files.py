@@ -1,6 +1,7 @@
 """What a pool keeps on disk: private, short enough for sockets, readable or counted as absent."""
 
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,15 @@ def test_a_damaged_state_is_no_state(tmp_path: Path, text: str) -> None:
     assert read_state(file) is None
 
 
-def test_the_token_is_new_each_time_and_private(tmp_path: Path) -> None:
-    paths = PoolPaths(tmp_path)
-    paths.make()
+@pytest.fixture
+def paths(tmp_path: Path) -> Iterator[PoolPaths]:
+    made = PoolPaths(tmp_path)
+    made.make()
+    yield made
+    made.ray.rmdir()
+
+
+def test_the_token_is_new_each_time_and_private(paths: PoolPaths) -> None:
     make_token(paths)
     first = paths.token.read_text()
     make_token(paths)
