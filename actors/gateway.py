@@ -21,8 +21,8 @@ from cluster.ports import Delivery
 from cluster.raylink import RayRouter
 
 START_S = 30.0
-PORT_S = 5.0
-"""After a crash the ports may be taken for a moment longer than the process lives."""
+PORT_S = 2.0
+"""After a crash the ports may be taken for a moment longer than the process lived."""
 
 
 class _Router(RayRouter):
@@ -43,15 +43,15 @@ class GatewayActor:
     """
 
     def __init__(self, config: GatewayConfig) -> None:
-        context = ray.get_runtime_context()
+        me = ray.get_runtime_context().current_actor
         gateway = GatewayId(f"gateway-{secrets.token_hex(4)}")
-        self._gateway = Gateway(_Router(context.current_actor), gateway, GatewaySettings.of(config))
+        self._gateway = Gateway(_Router(me), gateway, GatewaySettings.of(config))
         self._loop = uvloop.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="gateway", daemon=True).start()
-        self._listen(PORT_S if context.was_current_actor_reconstructed else 0.0)
+        self._listen()
 
-    def _listen(self, patience_s: float) -> None:
-        end = time.monotonic() + patience_s
+    def _listen(self) -> None:
+        end = time.monotonic() + PORT_S
         while True:
             try:
                 asyncio.run_coroutine_threadsafe(self._gateway.__aenter__(), self._loop).result(START_S)

@@ -13,11 +13,12 @@ from cluster.wire import TICKET_HEADER, Embeddings, Failed, Frame, FrameDecoder,
 
 @dataclass(frozen=True, slots=True)
 class FrontTimes:
-    """Seconds.  `silence_s`: a stream that says nothing for so long is lost."""
+    """Seconds.  `silence_s`: a stream that says nothing for so long is lost; more than a front gives its
+    engine, because the front knows better."""
 
     connect_s: float = 2.0
     measure_s: float = 10.0
-    silence_s: float = 120.0
+    silence_s: float = 330.0
 
 
 class FrontLost(ConnectionError):

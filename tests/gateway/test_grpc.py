@@ -24,6 +24,9 @@ async def test_a_turn_streams_and_ends_with_usage_and_place() -> None:
     async with home(FakeEngine()) as pool, channel(pool) as wire:
         stub = hearth_pb2_grpc.HearthServiceStub(wire)
         said = [response async for response in stub.Chat(ask("Hello"), timeout=20)]
+        async with pool.http.get(f"{pool.url}/metrics") as answer:
+            page = await answer.text()
+    assert 'route="/hearth.v1.HearthService/Chat",status="200"} 1.0' in page
     assert "".join(response.content for response in said) == "Hello"
     kinds = [response.WhichOneof("event") for response in said]
     assert kinds[0] == "placement"

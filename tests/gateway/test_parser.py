@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.gateway.parser import Parser
@@ -30,6 +30,7 @@ def read(pieces: list[str], formats: set[str], stops: set[str], one_call: bool =
     )
 
 
+@settings(deadline=None)
 @given(TEXTS, FORMATS, STOPS, st.booleans(), st.data())
 def test_the_message_does_not_depend_on_the_cuts(
     text: str, formats: set[str], stops: set[str], one_call: bool, data: st.DataObject
@@ -41,6 +42,7 @@ def test_the_message_does_not_depend_on_the_cuts(
     assert read(list(text), formats, stops, one_call) == whole
 
 
+@settings(deadline=None)
 @given(TEXTS, FORMATS)
 def test_no_word_is_lost(text: str, formats: set[str]) -> None:
     """What is no tag and no white space comes out, in whichever part of the message."""
@@ -50,6 +52,7 @@ def test_no_word_is_lost(text: str, formats: set[str]) -> None:
     assert [mark for mark in ("世", "🔥", "STOP") for _ in range(said.count(mark))] == words
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_a_plain_model_says_exactly_what_it_writes(text: str) -> None:
     assert read(list(text), set(), set()) == (text, "", [])

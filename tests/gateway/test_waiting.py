@@ -104,3 +104,15 @@ async def test_without_any_router_the_gateway_commits_by_itself() -> None:
         pool.switch.router = router
     assert said.error["code"] == "overloaded"
     assert "no place within" in said.error["message"]
+
+
+async def test_a_gateway_that_is_full_says_so() -> None:
+    pace = Pace()
+    full = replace(SETTINGS, turns=TurnLimits(num_turns=1))
+    async with home(one_slot(pace), settings=full) as pool, streaming(pool, "first"):
+        await pool.switch.hear(LeaseStarted)
+        status, body, headers = await pool.post(
+            "/v1/chat/completions", {"model": "fake", "messages": [{"role": "user", "content": "second"}]}
+        )
+        pace.free()
+    assert (status, body["error"]["code"], headers["Retry-After"]) == (503, "overloaded", "1")

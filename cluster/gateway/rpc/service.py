@@ -35,6 +35,9 @@ _CODES = {
     503: grpc.StatusCode.UNAVAILABLE,
 }
 Context = grpc.aio.ServicerContext
+CHAT = "/hearth.v1.HearthService/Chat"
+CANCELLED = 499
+"""How a client that went away is counted."""
 
 
 class HearthService(hearth_pb2_grpc.HearthServiceServicer):
@@ -43,14 +46,21 @@ class HearthService(hearth_pb2_grpc.HearthServiceServicer):
 
     async def Chat(self, request: pb.ChatRequest, context: Context) -> None:  # noqa: N802 - gRPC's name
         """Writes by itself: a client that goes away then cancels us wherever we are."""
+        counters, status, model = self._turns.counters, CANCELLED, ""
         try:
-            with self._turns.counters.in_flight():
-                await self._chat(read_request(request, new_turn_id()), context)
+            with counters.in_flight():
+                asked = read_request(request, new_turn_id())
+                await self._chat(asked, context)
+            status, model = 200, asked.turn.model
         except HearthError as error:
+            status = error.status
             await _abort(context, error)
         except Exception as fault:  # the client is told, whatever it is
             log.exception("Chat failed")
+            status = 500
             await _abort(context, ServerError(f"The gateway failed ({type(fault).__name__})."))
+        finally:
+            counters.request(CHAT, status, model)
 
     async def _chat(self, asked: ChatRequest, context: Context) -> None:
         where = None
