@@ -60,6 +60,12 @@ class PoolPaths:
         return Path("/tmp") / f"hearth-{os.getuid()}-{self.pool_id}"
 
     @property
+    def temporary(self) -> Path:
+        """Where the pool's processes keep what need not outlive them, engines' sockets above all: it goes
+        with Ray's folder, also after a crash."""
+        return self.ray / "tmp"
+
+    @property
     def ray_logs(self) -> Path:
         """Where Ray writes while the pool runs."""
         return self.ray / "session_latest" / "logs"
@@ -77,6 +83,7 @@ class PoolPaths:
         owned = self.ray.lstat()
         if owned.st_uid != os.getuid() or owned.st_mode & 0o077 or self.ray.is_symlink():
             raise PermissionError(f"{self.ray} is not private to this user: remove it")
+        self.temporary.mkdir(mode=0o700, exist_ok=True)
 
 
 def pool_paths() -> PoolPaths:
