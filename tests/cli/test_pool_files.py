@@ -1,5 +1,6 @@
 """What a pool keeps on disk: private, short enough for sockets, readable or counted as absent."""
 
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +35,7 @@ def paths(tmp_path: Path) -> Iterator[PoolPaths]:
     made = PoolPaths(tmp_path)
     made.make()
     yield made
-    made.ray.rmdir()
+    shutil.rmtree(made.ray)
 
 
 def test_the_token_is_new_each_time_and_private(paths: PoolPaths) -> None:
@@ -72,7 +73,7 @@ def test_a_folder_that_others_may_enter_is_not_used(tmp_path: Path) -> None:
         with pytest.raises(PermissionError, match="remove it"):
             paths.make()
     finally:
-        paths.ray.rmdir()
+        shutil.rmtree(paths.ray)
 
 
 def test_homes_have_different_pools(tmp_path: Path) -> None:
