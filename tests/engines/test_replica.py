@@ -15,7 +15,7 @@ from cluster.pool.ray_head import ray_environment
 
 
 def test_a_replica_lives_and_dies_in_ray_serve(tmp_path: Path, repository: Path) -> None:
-    environment = {**os.environ, **ray_environment(PoolPaths(tmp_path))}
+    environment = ray_environment(PoolPaths(tmp_path), os.environ)
     run = subprocess.run(
         [sys.executable, "-m", "tests.engines.pool_of_one", str(tmp_path)],
         env=environment,
