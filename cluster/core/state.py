@@ -6,7 +6,7 @@ A turn's phases (rows: where it is; the machine forgets a turn when it is over):
     GRANTED  told to its gateway      LeaseStarted   -> RUNNING    refused, void -> WAITING
     RUNNING  booked by the front      LeaseEnded     -> ENDING     StreamLost    -> WAITING
                                       ReplicaGone    -> ENDING
-    ENDING   its lease is over        StreamLost     -> WAITING
+    ENDING   its lease is over        StreamLost, refused -> WAITING
     any                               TurnFinished, TurnCancelled, Reject: over
 """
 

@@ -111,7 +111,7 @@ def cancelled(ctx: Context, event: TurnCancelled, now: float) -> None:
 def refused(ctx: Context, event: GrantRefused, now: float) -> None:
     """The front did not book the grant: the forecast was wrong, and the front is right."""
     turn = ctx.state.turns.get(event.turn)
-    if turn is None or turn.lease != event.lease or turn.phase is not Phase.GRANTED:
+    if turn is None or turn.lease != event.lease or turn.phase not in (Phase.GRANTED, Phase.ENDING):
         return
     ctx.count("num_grants_refused")
     replica = ctx.replica_of(turn)

@@ -77,6 +77,14 @@ class Turn:
 
     async def _answer(self) -> Ended | Failed | None:
         """None: the stream was lost, or nobody listens any more."""
+        booked = await self._booked()
+        if isinstance(booked, Prompt):
+            return await self._leased(booked)
+        self._say_ended(0)  # nothing was booked: what was granted is free again
+        return booked
+
+    async def _booked(self) -> Prompt | Ended | Failed | None:
+        """The prompt, if the ledger has its lease now; else the answer."""
         prompt = None
         try:
             async with asyncio.timeout(self._context.limits.prepare_s):
@@ -91,7 +99,7 @@ class Turn:
             return failures.no_room(prompt.tokens if prompt else None)
         except (EngineFault, TimeoutError) as fault:
             return failures.engine_failed(str(fault) or "no answer in time.")
-        return await self._leased(prompt)
+        return prompt
 
     def _size(self, prompt: Prompt) -> int:
         """Tokens to reserve: as granted, but at least one step of output and never more than it can use.
@@ -204,10 +212,12 @@ class Turn:
         )
 
     async def _end_lease(self, prompt: Prompt) -> None:
+        self._say_ended(await self._context.book.close(self.ticket.lease, self._resident_tokens(prompt)))
+
+    def _say_ended(self, resident_tokens: int) -> None:
         identity = self._context.identity
-        resident = await self._context.book.close(self.ticket.lease, self._resident_tokens(prompt))
         self._context.say(
-            LeaseEnded(identity.replica, identity.boot, self.ticket.lease, resident, self._cause)
+            LeaseEnded(identity.replica, identity.boot, self.ticket.lease, resident_tokens, self._cause)
         )
 
     def _resident_tokens(self, prompt: Prompt) -> int:

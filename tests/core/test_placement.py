@@ -5,6 +5,7 @@ from cluster.core.errors import Overloaded, ReplicaLost
 from cluster.core.events import (
     DrainAsked,
     GrantRefused,
+    LeaseEnded,
     ReplicaGone,
     ReplicaReport,
     StreamLost,
@@ -120,6 +121,17 @@ def test_a_refused_grant_waits_for_the_fronts_next_word() -> None:
     assert not drive.tell(GrantRefused(TurnId("a"), place.lease, "no_room", 300, CAUSE))
     report = ReplicaReport(ReplicaId("r"), BootId("b"), (), (), (), CAUSE)
     assert only(drive.tell(report), Place).reserved_tokens == 310, "the exact size is known now"
+
+
+def test_the_fronts_word_and_the_gateways_word_of_a_refusal_come_in_any_order() -> None:
+    drive = Drive()
+    drive.ready()
+    place = only(drive.arrive("a"), Place)
+    drive.tell(LeaseEnded(ReplicaId("r"), BootId("b"), place.lease, 0, CAUSE))
+    again = drive.tell(GrantRefused(TurnId("a"), place.lease, "no_room", 300, CAUSE))
+    assert not again, "the front speaks first"
+    report = ReplicaReport(ReplicaId("r"), BootId("b"), (), (), (), CAUSE)
+    assert only(drive.tell(report), Place).turn == "a"
 
 
 def test_an_unpresented_grant_is_void_after_ten_seconds() -> None:

@@ -118,9 +118,11 @@ async def test_what_the_engine_cannot_do_is_the_clients_fault() -> None:
     async with serving(FakeEngine()) as client:
         image = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}
         (failed,) = await client.turn(replace(ask("x"), messages=(image,)))
+        ended = await client.router.hear(LeaseEnded)
     assert isinstance(failed, Failed)
     assert (failed.status, failed.code) == (400, "invalid_value")
     assert "takes no images" in failed.message
+    assert ended.resident_tokens == 0, "what was granted for it is free again"
 
 
 async def test_a_body_that_is_not_a_turn_is_refused_and_one_that_is_too_large_too() -> None:
