@@ -8,6 +8,8 @@ import string
 from examples.guide_model.text import OFF_TOPIC, Intent, Text, expand, normalise, phrase
 
 OFF_TOPIC_SHARE = 0.36
+LONG_SHARE = 0.02
+LONGEST_LINES = 40  # about 400 tokens
 _SMALL = frozenset(
     "a an the do does did i to is are it its of for in on with my me you can could would please "  # noqa: SIM905
     "there this that how what whats be am so and we one".split()
@@ -40,6 +42,8 @@ class Asker:
             return normalise(self._off_topic()), self.off_topic
         intent = self.rng.choices(self.on_topic, self.weights)[0]
         question = self._worn(phrase(intent, self.text, self.rng), "tail")
+        if self.rng.random() < LONG_SHARE:
+            question = f"{self._frame('story')} {question} {self._frame('story')}"
         return normalise(question), intent
 
     def _off_topic(self) -> str:
@@ -48,6 +52,8 @@ class Asker:
             return self._elsewhere()
         if roll < 0.18:
             return self._noise()
+        if roll < 0.18 + LONG_SHARE:
+            return self._ramble()
         return self._worn(phrase(self.off_topic, self.text, self.rng), "end")
 
     def _elsewhere(self) -> str:
@@ -56,6 +62,10 @@ class Asker:
         question = self._worn(phrase(intent, self.text, self.rng), "lead")
         question = question.replace("hearth", self._any("other_software"))
         return f"{question} {self._frame('elsewhere')}"
+
+    def _ramble(self) -> str:
+        lines = range(self.rng.randint(3, LONGEST_LINES))
+        return " ".join(phrase(self.off_topic, self.text, self.rng) for _ in lines)
 
     def _noise(self) -> str:
         if self.rng.random() < 0.5:

@@ -29,6 +29,8 @@ OPENING_TOKENS = 8
 WHOLE_SHARE = 0.2
 QUESTION_SHARE = 0.1
 IGNORED = 0.0
+BATCH_TOKENS = 4_000
+USUAL_WEIGHT = 850.0  # a batch's sum of weights; a fixed one, so that a batch counts by its size
 SAVE_EVERY_S = 120
 
 
@@ -52,7 +54,7 @@ class Batches:
         ids = torch.tensor([ids + [0] * (length - len(ids)) for ids, _ in rows])
         spans = torch.tensor([(asked, len(ids)) for ids, asked in rows])
         at = torch.arange(1, length)
-        read = torch.rand(self.size, length - 1) < QUESTION_SHARE
+        read = torch.rand(len(rows), length - 1) < QUESTION_SHARE
         weight = torch.where(at < spans[:, :1], read.float(), 1.0)
         weight = torch.where(at < spans[:, 1:], weight, IGNORED)
         return ids[:, :-1], ids[:, 1:], weight
@@ -61,7 +63,11 @@ class Batches:
         """Rows of like length share a batch, so little of it is padding."""
         rows = [self._row() for _ in range(16 * self.size)]
         rows.sort(key=lambda row: len(row[0]))
-        batches = [rows[i : i + self.size] for i in range(0, len(rows), self.size)]
+        batches: list[list[Row]] = [[]]
+        for row in rows:
+            if len(batches[-1]) == self.size or len(batches[-1]) * len(row[0]) > BATCH_TOKENS:
+                batches.append([])
+            batches[-1].append(row)
         self.rng.shuffle(batches)
         return batches
 
@@ -88,7 +94,7 @@ def step_loss(model: Guide, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16):
         logits = model(ids, kept)
     losses = functional.cross_entropy(logits.float(), targets[kept], reduction="none")
-    return (losses * weight[kept]).sum() / weight.sum()
+    return (losses * weight[kept]).sum() / USUAL_WEIGHT
 
 
 def follow(average: Guide, model: Guide, step: int) -> None:
