@@ -1,7 +1,9 @@
 """Where a pool keeps what it needs: one folder, and a short one where Unix sockets ask for it."""
 
+import contextlib
 import hashlib
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,12 +54,16 @@ class PoolPaths:
         return self.logs / "supervisor.log"
 
     @property
+    def door(self) -> Path:
+        """The folder around Ray's, for this user alone: Ray opens its own folder to everyone."""
+        if len(f"{self.run}/ray{RAY_SOCKET}".encode()) <= MAX_SOCKET_PATH_BYTES:
+            return self.run
+        return Path("/tmp") / f"hearth-{os.getuid()}-{self.pool_id}"
+
+    @property
     def ray(self) -> Path:
         """Ray's folder: sockets, session, logs of the run."""
-        below = self.run / "ray"
-        if len(f"{below}{RAY_SOCKET}".encode()) <= MAX_SOCKET_PATH_BYTES:
-            return below
-        return Path("/tmp") / f"hearth-{os.getuid()}-{self.pool_id}"
+        return self.door / "ray"
 
     @property
     def temporary(self) -> Path:
@@ -79,11 +85,19 @@ class PoolPaths:
         """Creates the folders.  Raises PermissionError where someone else could reach into them."""
         for folder in (self.home, self.run, self.logs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.ray.mkdir(mode=0o700, exist_ok=True)
-        owned = self.ray.lstat()
-        if owned.st_uid != os.getuid() or owned.st_mode & 0o077 or self.ray.is_symlink():
-            raise PermissionError(f"{self.ray} is not private to this user: remove it")
-        self.temporary.mkdir(mode=0o700, exist_ok=True)
+        self.door.mkdir(mode=0o700, exist_ok=True)
+        owned = self.door.lstat()
+        if owned.st_uid != os.getuid() or owned.st_mode & 0o077 or self.door.is_symlink():
+            raise PermissionError(f"{self.door} is not private to this user: remove it")
+        for folder in (self.ray, self.temporary):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+    def clear_ray(self) -> None:
+        """Removes Ray's folder with all that is in it."""
+        shutil.rmtree(self.ray, ignore_errors=True)
+        if self.door != self.run:
+            with contextlib.suppress(OSError):
+                self.door.rmdir()
 
 
 def pool_paths() -> PoolPaths:

@@ -128,7 +128,7 @@ def clear_ray_folder(paths: PoolPaths) -> None:
     if paths.ray_logs.is_dir():
         shutil.rmtree(paths.kept_ray_logs, ignore_errors=True)
         shutil.copytree(paths.ray_logs, paths.kept_ray_logs, symlinks=True)
-    shutil.rmtree(paths.ray, ignore_errors=True)
+    paths.clear_ray()
 
 
 @contextmanager

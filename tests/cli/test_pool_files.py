@@ -1,6 +1,5 @@
 """What a pool keeps on disk: private, short enough for sockets, readable or counted as absent."""
 
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +34,7 @@ def paths(tmp_path: Path) -> Iterator[PoolPaths]:
     made = PoolPaths(tmp_path)
     made.make()
     yield made
-    shutil.rmtree(made.ray)
+    made.clear_ray()
 
 
 def test_the_token_is_new_each_time_and_private(paths: PoolPaths) -> None:
@@ -68,12 +67,23 @@ def test_sockets_fit_below_any_home() -> None:
 
 def test_a_folder_that_others_may_enter_is_not_used(tmp_path: Path) -> None:
     paths = PoolPaths(tmp_path / ("long" * 30))
-    paths.ray.mkdir(mode=0o755)
+    paths.door.mkdir(mode=0o755)
     try:
         with pytest.raises(PermissionError, match="remove it"):
             paths.make()
     finally:
-        shutil.rmtree(paths.ray)
+        paths.door.rmdir()
+
+
+@pytest.mark.parametrize("folder", ["short", "long" * 30])
+def test_a_folder_that_ray_opens_to_everyone_is_behind_one_that_is_ours(tmp_path: Path, folder: str) -> None:
+    paths = PoolPaths(tmp_path / folder)
+    paths.make()
+    paths.ray.chmod(0o777)
+    assert stat.S_IMODE(paths.ray.parent.stat().st_mode) == 0o700
+    paths.clear_ray()
+    assert not paths.ray.exists()
+    assert [left for left in Path("/tmp").glob("hearth-*") if paths.pool_id in left.name] == []
 
 
 def test_homes_have_different_pools(tmp_path: Path) -> None:
