@@ -76,8 +76,9 @@ def _config(settings: FirstLightSettings, model: Path) -> dict[str, Any]:
 
 def _run(pool: Pool, settings: FirstLightSettings, record: Recorder) -> None:
     record.add("start", seconds=pool.up())
-    pool.down()
-    record.add("start", seconds=pool.up())
+    for _ in range(settings.starts - 1):
+        pool.down()
+        record.add("start", seconds=pool.up())
     kind, by_role = memory(pool.processes())
     record.add("memory", **{"as": kind, "bytes": by_role})
     guide, measured = settings_of(pool, GUIDE), settings_of(pool, MODEL)

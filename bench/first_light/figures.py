@@ -143,8 +143,9 @@ def _cpu(bursts: list[Row]) -> dict[str, dict[str, float]]:
 
 
 def _starts(rows: list[Row]) -> dict[str, float | None]:
-    seconds = [round(row["seconds"], 1) for row in rows]
-    return dict(zip(("first_start_s", "second_start_s"), [*seconds, None, None], strict=False))
+    """The second: the median of all that found a home which had been used."""
+    first, *later = (row["seconds"] for row in rows)
+    return {"first_start_s": round(first, 1), "second_start_s": median_or_none(later, 1)}
 
 
 def _memory(rows: list[Row]) -> dict[str, Any]:

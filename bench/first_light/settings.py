@@ -15,7 +15,7 @@ WINDOW_TOKENS = 2048
 
 class FirstLightSettings(BenchSettings):
     """`repeats`: of each side, for each seed.  `kv_tokens`: the engine's KV memory.  `layers`, `width`:
-    the size of the random model.  `ttfb_samples`: prompts of one repeat."""
+    the size of the random model.  `ttfb_samples`: prompts of one repeat.  `starts`: of the same home."""
 
     turns: Count = 50
     slots: Count = 4
@@ -27,6 +27,7 @@ class FirstLightSettings(BenchSettings):
     ttfb_samples: Count = 12
     layers: Count = 4
     width: Annotated[int, Field(ge=64, multiple_of=64)] = 256
+    starts: Count = 2
     sample_s: Annotated[float, Field(gt=0)] = 0.1
 
     @property
@@ -42,5 +43,11 @@ class FirstLightSettings(BenchSettings):
         )
 
 
-QUICK: Mapping[str, Any] = {"output_tokens": 24, "repeats": 1, "ttfb_repeats": 1, "ttfb_samples": 4}
+QUICK: Mapping[str, Any] = {
+    "output_tokens": 24,
+    "repeats": 1,
+    "ttfb_repeats": 1,
+    "ttfb_samples": 4,
+    "starts": 1,
+}
 """Enough to see that everything works; its figures say little."""

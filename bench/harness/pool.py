@@ -1,6 +1,7 @@
 """A pool of its own for a bench: a fresh home, free ports, started and ended by `hearth` as people do."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -106,7 +107,8 @@ def role_of(cmdline: list[str]) -> str:
         kind, _, rest = cmdline[0].removeprefix("ray::").partition(":")
         if kind == "ServeReplica":
             return f"front of {rest.partition(':')[0]}"
-        return ACTORS.get(kind, f"ray: {kind.partition(' ')[0]}")
+        kind = re.split(r"[. ]", kind)[0]  # while it works, Ray adds the name of the method
+        return ACTORS.get(kind, f"ray: {kind}")
     names = [word.rpartition("/")[2] for word in cmdline]
     return next((role for name, role in PROGRAMS.items() if name in names), f"other: {names[0]}")
 
