@@ -1,9 +1,12 @@
 """How the commands speak: colours and tables for people, plain lines in pipes, one object of JSON."""
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -18,6 +21,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(highlight=False, soft_wrap=True, stderr=True)
+
+
+def command() -> str:
+    """How a person calls this command again: `hearth` where their shell finds it, else as a path.
+
+    make puts the environment's folder on the path of its recipes alone, so finding it there proves nothing.
+    """
+    here = Path(sys.prefix, "bin", "hearth")
+    found = shutil.which("hearth")
+    is_found = found is not None and Path(found) != here
+    if is_found or os.environ.get("VIRTUAL_ENV") == sys.prefix or not here.exists():
+        return "hearth"
+    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
 
 
 def print_json(body: object) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from cluster.cli.terminal import REFUSED, AsJson, CommandFailed, err, out, print_json, speaking
+from cluster.cli.terminal import REFUSED, AsJson, CommandFailed, command, err, out, print_json, speaking
 
 if TYPE_CHECKING:
     from cluster.cli.starting import Started
@@ -69,7 +69,7 @@ def _tell(started: "Started", models: Sequence[str], as_json: bool) -> None:
     if started.was_running and models:
         raise CommandFailed(
             f"The pool runs already, without {', '.join(models)} added.",
-            "End it first, then start it with the model: hearth down && hearth up --model ...",
+            f"End it first, then start it with the model: {command()} down && {command()} up --model ...",
             REFUSED,
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from cluster.cli.choice import choose_model, ready_models
-from cluster.cli.terminal import out, size_words
+from cluster.cli.terminal import command, out, size_words
 from cluster.config import GUIDE
 from cluster.inventory.weights import FoundWeights, find_weights
 
@@ -76,7 +76,7 @@ def _print_added(started: "Started") -> None:
 def _print_tries(started: "Started") -> None:
     url = started.state.http_url
     out.print("\n[bold]Three things to try[/]")
-    out.print('  hearth chat "How do I add a model?"')
+    out.print(f'  {command()} chat "How do I add a model?"')
     out.print(f"  open {url}/ in a browser")
     body = json.dumps(
         {"model": choose_model(started.models) or GUIDE, "messages": [{"role": "user", "content": "Hello"}]}
@@ -86,7 +86,7 @@ def _print_tries(started: "Started") -> None:
         markup=False,
     )
     out.print("\n[bold]A real model[/] from a GGUF on this disk")
-    out.print("  hearth down && hearth up --model /path/to/model.gguf")
+    out.print(f"  {command()} down && {command()} up --model /path/to/model.gguf")
 
 
 def _print_openclaw(started: "Started") -> None:
@@ -128,10 +128,10 @@ def _print_weights() -> None:
     for weights in found[:MAX_WEIGHTS]:
         out.print(f"  {escape(command_for(weights))}  [dim]{size_words(weights.size_bytes)}[/]")
     if len(found) > MAX_WEIGHTS:
-        out.print(f"  [dim]{len(found) - MAX_WEIGHTS} more: hearth doctor[/]")
+        out.print(f"  [dim]{len(found) - MAX_WEIGHTS} more: {command()} doctor[/]")
 
 
 def command_for(weights: FoundWeights) -> str:
     if weights.kind == "gguf":
-        return f"hearth up --model '{weights.path}'"
+        return f"{command()} up --model '{weights.path}'"
     return f"{weights.name}: MLX weights, which an mlx_lm.server can serve to this pool as an upstream"
