@@ -158,8 +158,13 @@ class LlamaCppEngine:
         )
 
     async def evict(self, session: SessionKey) -> None:
-        for slot in self._slots.forget(session):
+        await asyncio.gather(*map(self._erase, self._slots.forget(session)))
+
+    async def _erase(self, slot: int) -> None:
+        try:
             await self._server.erase(slot)
+        finally:
+            self._slots.release(slot)
 
     async def died(self) -> str:
         return await self._process.died()

@@ -28,8 +28,12 @@ class Slots:
         self._busy.discard(slot)
 
     def forget(self, session: SessionKey) -> list[int]:
-        """Empties the session's idle slots and returns them."""
+        """Takes the session's idle slots to empty them, and returns them: release each once it is empty.
+
+        Until then nobody computes there: the engine would empty the slot after that turn only.
+        """
         idle = [slot for slot, holder in self._holder.items() if holder == session and slot not in self._busy]
         for slot in idle:
             self._holder[slot] = None
+            self._busy.add(slot)
         return idle
