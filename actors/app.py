@@ -74,8 +74,7 @@ def start_pool(config: HearthConfig) -> Callable[[], None]:
     ]
     wait_ready(actors)
     serve.start(proxy_location="Disabled")
-    for name, args in apps.items():
-        serve.run(build(args), name=name, route_prefix=None, blocking=False, _local_testing_mode=False)
+    serve.run_many([serve.RunTarget(build(args), name, route_prefix=None) for name, args in apps.items()])
     return lambda: stop_pool(actors)
 
 

@@ -1,0 +1,91 @@
+"""One pool for all tests of this folder; a test that ends it leaves a new start to the next."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cluster.config import HearthConfig
+from tests.actors.pool import Pool, start_pool, until
+from tests.cli.hearth import free_ports
+from tests.support.tiny_gguf import tiny_gguf
+
+SLOW = {
+    "answer": "".join(f"{number:03d} " for number in range(50)),
+    "num_slots": 3,
+    "kv_tokens": 2500,
+    "decode_tps": 20,
+    "start_s": 3,
+}
+"""Says 200 tokens in 10 seconds, so a router can come back meanwhile.  Three of its turns fill it."""
+
+
+def config(broken: Path) -> HearthConfig:
+    http_port, grpc_port = free_ports(2)
+    return HearthConfig.model_validate(
+        {
+            "guide": False,
+            "models": [
+                {"name": "slow", "source": "fake", "engine": "fake", "fake": SLOW},
+                {
+                    "name": "tiny",
+                    "source": str(tiny_gguf()),
+                    "kv_type": "f32",
+                    "slots": 2,
+                    "context_tokens": 8192,
+                },
+                {"name": "broken", "source": str(broken)},
+            ],
+            "gateway": {"http_port": http_port, "grpc_port": grpc_port},
+        }
+    )
+
+
+class Pools:
+    """The pool that runs, started when it is first wanted."""
+
+    def __init__(self, home: Path) -> None:
+        self._home, self._pool = home, None
+
+    def running(self) -> Pool:
+        if self._pool is not None and not self._pool.is_running:
+            self.end()
+        if self._pool is None:
+            self._pool = start_pool(self._home, config(self._broken()))
+        return self._pool
+
+    def _broken(self) -> Path:
+        """A whole GGUF of a kind that llama.cpp has never heard of."""
+        path = self._home / "broken.gguf"
+        path.write_bytes(tiny_gguf().read_bytes().replace(b"llama", b"alien"))
+        return path
+
+    def end(self) -> None:
+        if self._pool is not None:
+            self._pool.end()
+            self._pool = None
+
+
+@pytest.fixture(scope="session")
+def pools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pools]:
+    pools = Pools(tmp_path_factory.mktemp("pool"))
+    yield pools
+    pools.end()
+
+
+@pytest.fixture
+def pool(pools: Pools) -> Iterator[Pool]:
+    """A pool whose models are ready; whatever the test did, no lease and no waiting turn is left of it."""
+    pool = pools.running()
+    yield pool
+    if pool.is_running:
+        until(lambda: _is_idle(pool))
+
+
+def _is_idle(pool: Pool) -> bool:
+    try:
+        view = pool.view()
+    except httpx.HTTPError:
+        return False
+    return not view["queue"] and all(replica["num_leases"] == 0 for replica in view["replicas"])
