@@ -75,6 +75,12 @@ def largest(replica: Replica) -> int:
     return min(held, capacity.window_tokens)
 
 
+def could_hold(turn: Turn, need: Need, replica: Replica) -> bool:
+    """Whether the replica, empty, could hold the turn as far as it has come; an estimate never says no."""
+    least = need.prompt_tokens + min(need.output_tokens, 1)
+    return turn.prompt_tokens is None or least <= largest(replica)
+
+
 def wants_measure(turn: Turn, need: Need, replicas: Sequence[Replica]) -> Replica | None:
     """The replica whose tokenizer shall say the exact size, where the estimate is too near a limit."""
     if turn.measured or not replicas:
@@ -94,12 +100,13 @@ def impossible(turn: Turn, replicas: Sequence[Replica]) -> HearthError | None:
         return None
     prompt = turn.prompt_tokens - turn.generated_tokens
     asked = turn.arrived.max_tokens
-    total = prompt + (1 if asked is None else asked)
+    completion = turn.generated_tokens + 1 if asked is None else asked
+    total = prompt + completion
     window = max(replica.ready.capacity.window_tokens for replica in replicas)
     if total > window:
-        return ContextLengthExceeded(window, prompt, asked or 0)
+        return ContextLengthExceeded(window, prompt, completion)
     capacity = max(largest(replica) for replica in replicas)
-    return NeverFits(window, capacity, prompt, asked or 0) if total > capacity else None
+    return NeverFits(window, capacity, prompt, completion) if total > capacity else None
 
 
 def incapable(turn: Turn, replicas: Sequence[Replica]) -> HearthError | None:

@@ -2,32 +2,23 @@
 
 from cluster.core.context import Context
 from cluster.core.events import Tick
-from cluster.core.replicas import remove, void_grants
+from cluster.core.replicas import silence, void_grants
 from cluster.core.state import Phase
-
-LAST_WORD_S = 3600.0
-"""A turn whose lease is over and of which its living gateway says nothing for so long is forgotten."""
 
 
 def tick(ctx: Context, event: Tick, now: float) -> None:
     """Ends what is silent, takes back what is void, tells those who wait.  About four times a second."""
-    _silent_nodes(ctx, now)
     _silent_replicas(ctx, now)
     _silent_gateways(ctx, now)
     void_grants(ctx, now)
+    _long_silent(ctx, now)
     _without_last_word(ctx, now)
-
-
-def _silent_nodes(ctx: Context, now: float) -> None:
-    for node in list(ctx.state.nodes.values()):
-        if now - node.last_seen > ctx.limits.node_silent_s:
-            ctx.state.nodes.pop(node.node)
 
 
 def _silent_replicas(ctx: Context, now: float) -> None:
     for replica in list(ctx.state.replicas.values()):
         if now - replica.last_seen > ctx.limits.replica_silent_s:
-            remove(ctx, replica, now)
+            silence(ctx, replica, now)
 
 
 def _silent_gateways(ctx: Context, now: float) -> None:
@@ -42,9 +33,19 @@ def _silent_gateways(ctx: Context, now: float) -> None:
                 ctx.forget(turn)
 
 
+def _long_silent(ctx: Context, now: float) -> None:
+    for node in list(ctx.state.nodes.values()):
+        if now - node.last_seen > ctx.limits.forget_s:
+            ctx.state.nodes.pop(node.node)
+    for replica in list(ctx.state.silent.values()):
+        if now - replica.last_seen > ctx.limits.forget_s:
+            ctx.state.silent.pop(replica.replica)
+
+
 def _without_last_word(ctx: Context, now: float) -> None:
+    """A turn whose lease is over, and of which its living gateway says nothing more."""
     for turn in list(ctx.state.turns.values()):
         ended = turn.ended_at if turn.phase is Phase.ENDING else None
-        if ended is not None and now - ended > LAST_WORD_S:
+        if ended is not None and now - ended > ctx.limits.forget_s:
             ctx.count("num_turns_cancelled")
             ctx.forget(turn)

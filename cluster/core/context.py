@@ -17,7 +17,8 @@ class Limits:
     """Bounds and patience of the machine.  Seconds, except the queue's, which are turns.
 
     `commit_after_s` stays under the four seconds for which a status line may be held back.
-    `max_wait_s` ends the wait of a committed turn: every wait has an end.
+    `max_wait_s` ends the wait of a committed turn: every wait has an end.  `forget_s`: so long after its
+    last word nothing is kept of a node, a replica, or a turn whose lease is over.
     """
 
     queue: int = 512
@@ -31,6 +32,7 @@ class Limits:
     measure_s: float = 5.0
     skip_s: float = 15.0
     max_losses: int = 3
+    forget_s: float = 3600.0
 
 
 @dataclass(slots=True)
@@ -71,9 +73,9 @@ class Context:
     def forget(self, turn: Turn) -> None:
         self.state.turns.pop(turn.turn, None)
 
-    def requeue(self, turn: Turn) -> None:
+    def requeue(self, turn: Turn, now: float) -> None:
         """Back into the queue, at the place its tag gives it."""
-        turn.phase = Phase.WAITING
+        turn.phase, turn.waiting_since = Phase.WAITING, now
         turn.replica = turn.lease = turn.granted_at = turn.started_at = turn.first_token_at = None
         turn.skipped_at, turn.ended_at, turn.told_position = None, None, 0
         self.dirty = True

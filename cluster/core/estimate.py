@@ -1,14 +1,19 @@
 """How long a waiting turn will wait: the honest figure behind every queue and refusal."""
 
-import heapq
-from collections.abc import Sequence
+from bisect import insort
+from collections.abc import Mapping, Sequence
 
-from cluster.core.admission import need_of
+from cluster.core.admission import clamp, could_hold, need_of
+from cluster.core.ids import LeaseId
 from cluster.core.learning import Memory
+from cluster.core.placement import suitable
 from cluster.core.state import Phase, Replica, Turn
 
 LOADING_S = 30.0
-"""Said while no replica of the model is ready and nothing is known of when one will be."""
+"""Said while no replica that could take the turn is ready and nothing is known of when one will be."""
+
+LEAST_SHARE_LEFT = 0.1
+"""A turn that runs longer than expected is expected to run for this share of its time yet."""
 
 
 def turn_seconds(turn: Turn, replica: Replica, memory: Memory) -> float:
@@ -23,45 +28,70 @@ def turn_seconds(turn: Turn, replica: Replica, memory: Memory) -> float:
 
 
 def waits(
-    queue: Sequence[Turn], running: Sequence[Turn], replicas: Sequence[Replica], memory: Memory, now: float
+    queue: Sequence[Turn], turns: Sequence[Turn], replicas: Sequence[Replica], memory: Memory, now: float
 ) -> list[float]:
     """Seconds until each turn of `queue`, in order, gets a place at one of `replicas`.
 
-    Lanes are replicas' slots, as many as their KV memory carries at once; each turn takes the lane
-    that is free first.
+    `turns`: all that are known.  Each takes the replica that has KV memory and a slot for it first.
     """
-    lanes: list[tuple[float, int]] = []
-    for index, replica in enumerate(replicas):
-        if not replica.draining:
-            lanes += [(free_in, index) for free_in in _lanes(replica, running, memory, now)]
-    if not lanes:
-        return [LOADING_S] * len(queue)
-    heapq.heapify(lanes)
-    answer: list[float] = []
-    for turn in queue:
-        free_in, index = lanes[0]
-        answer.append(free_in)
-        heapq.heapreplace(lanes, (free_in + turn_seconds(turn, replicas[index], memory), index))
-    return answer
+    running = {turn.lease: turn for turn in turns if turn.lease and turn.phase is not Phase.ENDING}
+    rooms = [_Room(replica, running, memory, now) for replica in replicas if not replica.draining]
+    return [_wait(turn, rooms, memory) for turn in queue]
 
 
-def _lanes(replica: Replica, running: Sequence[Turn], memory: Memory, now: float) -> list[float]:
-    """Seconds until each of the replica's lanes is free."""
-    here = [turn for turn in running if turn.replica == replica.replica and turn.phase is not Phase.ENDING]
-    busy = sorted(_remaining(turn, replica, memory, now) for turn in here)
-    idle = max(_num_lanes(replica) - len(busy), 0)
-    return [0.0] * idle + busy
+class _Room:
+    """KV memory and slots of one replica over the seconds to come; idle sessions are in nobody's way."""
+
+    def __init__(self, replica: Replica, running: Mapping[LeaseId, Turn], memory: Memory, now: float) -> None:
+        ledger = replica.ledger
+        self.replica = replica
+        self._from_s = 0.0
+        self._free_tokens = ledger.capacity.kv_tokens - ledger.reserved_tokens
+        self._free_slots = ledger.capacity.num_slots - len(ledger.leases)
+        self._ends = sorted(
+            (_remaining(running.get(lease.lease), replica, memory, now), lease.reserved_tokens)
+            for lease in ledger.leases.values()
+        )
+
+    def start_s(self, tokens: int) -> float | None:
+        """Seconds until `tokens` and a slot are free; None: never."""
+        free_tokens, free_slots, start_s = self._free_tokens, self._free_slots, self._from_s
+        for end_s, freed in self._ends:
+            if free_slots > 0 and tokens <= free_tokens:
+                break
+            free_tokens, free_slots, start_s = free_tokens + freed, free_slots + 1, end_s
+        return start_s if free_slots > 0 and tokens <= free_tokens else None
+
+    def take(self, start_s: float, tokens: int, seconds: float) -> None:
+        while self._ends and self._ends[0][0] <= start_s:
+            self._free_tokens += self._ends.pop(0)[1]
+            self._free_slots += 1
+        self._from_s = start_s
+        self._free_tokens -= tokens
+        self._free_slots -= 1
+        insort(self._ends, (start_s + seconds, tokens))
 
 
-def _num_lanes(replica: Replica) -> int:
-    ledger = replica.ledger
-    if not ledger.leases:
-        return ledger.capacity.num_slots
-    mean = max(ledger.reserved_tokens / len(ledger.leases), 1.0)
-    return max(min(ledger.capacity.num_slots, int(ledger.capacity.kv_tokens / mean)), 1)
+def _wait(turn: Turn, rooms: Sequence[_Room], memory: Memory) -> float:
+    need = need_of(turn, memory)
+    found: list[tuple[float, int, _Room]] = []
+    for room in rooms:
+        if suitable(turn, [room.replica]) and could_hold(turn, need, room.replica):
+            tokens = room.replica.ledger.blocks(clamp(need, room.replica).tokens)
+            start_s = room.start_s(tokens)
+            if start_s is not None:
+                found.append((start_s, tokens, room))
+    if not found:
+        return LOADING_S
+    start_s, tokens, room = min(found, key=lambda each: each[0])
+    room.take(start_s, tokens, turn_seconds(turn, room.replica, memory))
+    return start_s
 
 
-def _remaining(turn: Turn, replica: Replica, memory: Memory, now: float) -> float:
+def _remaining(turn: Turn | None, replica: Replica, memory: Memory, now: float) -> float:
+    """Seconds until a lease ends; that of a turn nobody knows any more is on its way to its end."""
+    if turn is None:
+        return 0.0
     whole = turn_seconds(turn, replica, memory)
     spent = 0.0 if turn.started_at is None else now - turn.started_at
-    return max(whole - spent, 0.1 * whole)
+    return max(whole - spent, LEAST_SHARE_LEFT * whole)

@@ -181,7 +181,8 @@ class TurnArrived:
     """A turn wants a place.
 
     `prompt_bytes` sizes the prompt until something better is known; `prompt_tokens` is exact where the
-    gateway has it (a continuation: prompt and answer so far).  `max_tokens` None: until it stops.
+    gateway has it (a continuation: prompt and answer so far, which is `generated_tokens` of it).
+    `max_tokens`, of the whole answer; None: until it stops.
     A new router is told of every turn again: `waited_s` is how long it has waited already, `committed`
     that its client has a 200 and it is not refused any more, `lease` under what it runs already.
     """
@@ -193,6 +194,7 @@ class TurnArrived:
     prompt_bytes: int
     cause: Cause
     prompt_tokens: int | None = None
+    generated_tokens: int = 0
     max_tokens: int | None = None
     privacy: Privacy = Privacy.ANY
     needs: frozenset[Feature] = frozenset()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cluster.core.admission import Need, clamp, headroom, largest
+from cluster.core.admission import Need, clamp, could_hold, headroom
 from cluster.core.eviction import victims
 from cluster.core.facts import Locality, Privacy
 from cluster.core.ids import SessionKey
@@ -82,7 +82,7 @@ def _candidate(turn: Turn, need: Need, replica: Replica) -> Candidate | None:
         return None
     if len(replica.ledger.leases) >= replica.ready.capacity.num_slots:
         return None
-    if turn.prompt_tokens is not None and need.prompt_tokens >= largest(replica):
+    if not could_hold(turn, need, replica):
         return None
     fitted = clamp(need, replica)
     session = turn.arrived.session

@@ -39,7 +39,7 @@ def node_gone(ctx: Context, event: NodeGone, now: float) -> None:
     ctx.state.nodes.pop(event.node, None)
     for replica in list(ctx.state.replicas.values()):
         if replica.ready.node == event.node:
-            remove(ctx, replica, now)
+            silence(ctx, replica, now)
 
 
 def declared(ctx: Context, event: DeploymentDeclared, now: float) -> None:
@@ -54,14 +54,21 @@ def withdrawn(ctx: Context, event: DeploymentWithdrawn, now: float) -> None:
 
 def drain_asked(ctx: Context, event: DrainAsked, now: float) -> None:
     replica = ctx.state.replicas.get(event.replica)
-    if replica is not None and not replica.draining:
-        replica.draining = True
-        ctx.emit(Drain(replica.replica, replica.boot, event.cause))
+    if replica is not None:
+        replica.draining, replica.drain_asked = True, event.cause
+        _tell_drain(ctx, replica)
+
+
+def _tell_drain(ctx: Context, replica: Replica) -> None:
+    """Said again with every report until the front has heard it: a command may be lost."""
+    if replica.drain_asked is not None:
+        ctx.emit(Drain(replica.replica, replica.boot, replica.drain_asked))
 
 
 def ready(ctx: Context, event: ReplicaReady, now: float) -> None:
     """A new boot replaces the old one with all it held; a known boot is told again what it has."""
     known = ctx.state.replicas.get(event.replica)
+    ctx.state.silent.pop(event.replica, None)
     if known is not None and known.boot != event.boot:
         remove(ctx, known, now)
         known = None
@@ -77,9 +84,21 @@ def ready(ctx: Context, event: ReplicaReady, now: float) -> None:
 
 
 def report(ctx: Context, event: ReplicaReport, now: float) -> None:
-    replica = _booted(ctx, event.replica, event.boot)
+    replica = _booted(ctx, event.replica, event.boot) or _heard_again(ctx, event, now)
     if replica is not None:
         _believe(ctx, replica, event.leases, event.resident, event.ended, now)
+        _tell_drain(ctx, replica)
+
+
+def _heard_again(ctx: Context, event: ReplicaReport, now: float) -> Replica | None:
+    """The replica that was given up for its silence: its front does not know that it was."""
+    replica = ctx.state.silent.get(event.replica)
+    if replica is None or replica.boot != event.boot:
+        return None
+    ctx.state.silent.pop(event.replica)
+    ctx.state.replicas[event.replica] = replica
+    replica.heard_again(now)
+    return replica
 
 
 def _booted(ctx: Context, name: ReplicaId, boot: BootId) -> Replica | None:
@@ -134,7 +153,7 @@ def _started(ctx: Context, replica: Replica, lease: LeaseId, now: float) -> None
             return
         other.take_back(turn.lease)
     turn.phase, turn.replica, turn.lease = Phase.RUNNING, replica.replica, lease
-    turn.started_at = now
+    turn.started_at, turn.committed = now, True
 
 
 def settle(ctx: Context, replica: Replica) -> None:
@@ -147,13 +166,22 @@ def settle(ctx: Context, replica: Replica) -> None:
 def draining(ctx: Context, event: ReplicaDraining, now: float) -> None:
     replica = _booted(ctx, event.replica, event.boot)
     if replica is not None:
-        replica.draining = True
+        replica.draining, replica.drain_asked = True, None
 
 
 def gone(ctx: Context, event: ReplicaGone, now: float) -> None:
     replica = _booted(ctx, event.replica, event.boot)
     if replica is not None:
         remove(ctx, replica, now)
+    kept = ctx.state.silent.get(event.replica)
+    if kept is not None and kept.boot == event.boot:
+        ctx.state.silent.pop(event.replica)
+
+
+def silence(ctx: Context, replica: Replica, now: float) -> None:
+    """Gives a replica up until it is heard again."""
+    remove(ctx, replica, now)
+    ctx.state.silent[replica.replica] = replica
 
 
 def remove(ctx: Context, replica: Replica, now: float) -> None:
@@ -229,4 +257,4 @@ def void_grants(ctx: Context, now: float) -> None:
     for turn in ctx.state.turns.values():
         granted_at = turn.granted_at if turn.phase is Phase.GRANTED else None
         if granted_at is not None and now - granted_at >= ctx.limits.grant_void_s:
-            ctx.requeue(turn)
+            ctx.requeue(turn, now)

@@ -30,6 +30,8 @@ def place_waiting(ctx: Context, cause: Cause, now: float) -> None:
             turn.skipped_at = now
         elif now - turn.skipped_at > ctx.limits.skip_s:
             kept.update(replica.replica for replica in replicas)
+    if all(turn.phase is not Phase.WAITING for turn in ctx.state.turns.values()):
+        ctx.queue.rest()
     ctx.dirty = False
 
 
@@ -38,7 +40,7 @@ def _settled(ctx: Context, turn: Turn, cause: Cause, now: float) -> bool:
     of_model = ctx.state.replicas_of(turn.arrived.model)
     replicas = suitable(turn, of_model)
     error = incapable(turn, of_model) or impossible(turn, replicas)
-    if error is not None:
+    if error is not None and not ctx.state.is_loading(turn.arrived.model):
         ctx.reject(turn, error, cause)
         return False
     if turn.measuring_since is not None and now - turn.measuring_since < ctx.limits.measure_s:
@@ -65,7 +67,7 @@ def _place(ctx: Context, turn: Turn, chosen: Candidate, cause: Cause, now: float
     replica.granted[turn.lease] = turn.granted_at = now
     if need.open_ended:
         replica.growing.add(turn.lease)
-    ctx.queue.advance(turn.start_tag)
+    ctx.queue.advance(turn)
     ctx.count("num_turns_placed")
     if chosen.resident_tokens:
         ctx.count("num_affinity_hits")

@@ -22,7 +22,9 @@ def view_of(ctx: Context, now: float) -> PoolView:
     return PoolView(
         epoch=ctx.epoch,
         nodes=tuple(
-            NodeView(node.node, node.memory_bytes, node.memory_free_bytes) for node in state.nodes.values()
+            NodeView(node.node, node.memory_bytes, node.memory_free_bytes)
+            for node in state.nodes.values()
+            if now - node.last_seen <= ctx.limits.node_silent_s
         ),
         replicas=tuple(_replica(replica) for replica in state.replicas.values()),
         models=tuple(_model(ctx, model) for model in state.models()),

@@ -18,7 +18,7 @@ from cluster.core.events import (
     TurnArrived,
 )
 from cluster.core.facts import Feature, Locality, Speed
-from cluster.core.ids import BootId, DeploymentId, GatewayId, LeaseId, NodeId, ReplicaId, TurnId
+from cluster.core.ids import BootId, Cause, DeploymentId, GatewayId, LeaseId, NodeId, ReplicaId, TurnId
 from cluster.core.ledger import Ledger
 
 
@@ -33,13 +33,16 @@ class Phase(StrEnum):
 class Turn:
     """One turn that is not over.  Times are the machine's `now`.
 
-    `start_tag`: its place in the fair order, kept when it has to wait again.  `measured`: its prompt
-    size is exact, or cannot be had.  `skipped_at`: since when later turns have gone before it.
+    `start_tag`, `end_tag`: its place in the fair order, kept when it has to wait again.  `waiting_since`:
+    when it began to wait, the last time.  `committed`: its client has, or may have, a 200.  `measured`: its
+    prompt size is exact, or cannot be had.  `skipped_at`: since when later turns have gone before it.
     """
 
     arrived: TurnArrived
     arrived_at: float
-    start_tag: float
+    waiting_since: float
+    start_tag: float = 0.0
+    end_tag: float = 0.0
     phase: Phase = Phase.WAITING
     committed: bool = False
     prompt_tokens: int | None = None
@@ -69,6 +72,7 @@ class Replica:
     `granted`: leases its front has not booked yet.  `growing`: leases that may outgrow their
     reservation.  `surprised`: the front's book holds more than the forecast had room for.
     `doubted`: it refused a grant or broke a stream off; nothing more until its front is heard again.
+    `drain_asked`: why it shall drain, until its front says that it does.
     """
 
     ready: ReplicaReady
@@ -76,6 +80,7 @@ class Replica:
     speed: Speed
     last_seen: float
     draining: bool = False
+    drain_asked: Cause | None = None
     surprised: bool = False
     doubted: bool = False
     granted: dict[LeaseId, float] = field(default_factory=dict[LeaseId, float])
@@ -94,6 +99,13 @@ class Replica:
         self.ledger.leases.pop(lease, None)
         self.granted.pop(lease, None)
         self.growing.discard(lease)
+
+    def heard_again(self, now: float) -> None:
+        """After a silence nothing is known of its book; its boot and its speed are the same."""
+        self.ledger = Ledger(self.ready.capacity)
+        self.granted.clear()
+        self.growing.clear()
+        self.last_seen = now
 
 
 @dataclass(slots=True)
@@ -116,9 +128,12 @@ class Node:
 
 @dataclass(slots=True)
 class State:
+    """`silent`: replicas that were given up for their silence; one report brings them back."""
+
     nodes: dict[NodeId, Node] = field(default_factory=dict[NodeId, Node])
     deployments: dict[DeploymentId, Deployment] = field(default_factory=dict[DeploymentId, Deployment])
     replicas: dict[ReplicaId, Replica] = field(default_factory=dict[ReplicaId, Replica])
+    silent: dict[ReplicaId, Replica] = field(default_factory=dict[ReplicaId, Replica])
     gateways: dict[GatewayId, float] = field(default_factory=dict[GatewayId, float])
     turns: dict[TurnId, Turn] = field(default_factory=dict[TurnId, Turn])
 
@@ -127,8 +142,20 @@ class State:
 
     def serves(self, model: str) -> bool:
         """Whether a turn for this model may wait here."""
-        declared = any(each.model == model and not each.failed for each in self.deployments.values())
-        return declared or bool(self.replicas_of(model))
+        return bool(self.localities(model))
+
+    def localities(self, model: str) -> set[Locality]:
+        """Where the model is, or will be, answered."""
+        declared = {each.locality for each in self._to_run(model)}
+        return declared | {replica.ready.locality for replica in self.replicas_of(model)}
+
+    def is_loading(self, model: str) -> bool:
+        """Whether a replica may still come of which nothing is known yet."""
+        there = {replica.ready.deployment for replica in self.replicas_of(model)}
+        return any(each.deployment not in there for each in self._to_run(model))
+
+    def _to_run(self, model: str) -> list[Deployment]:
+        return [each for each in self.deployments.values() if each.model == model and not each.failed]
 
     def models(self) -> list[str]:
         declared = {each.model for each in self.deployments.values()}

@@ -15,11 +15,11 @@ from cluster.core.events import (
 )
 from cluster.core.ids import LeaseId
 from cluster.core.learning import learn_speed
+from cluster.core.queue import in_order
 from cluster.core.state import Phase, Turn
 from cluster.core.waiting import refuse_at_once
 
 DRAINING = "draining"
-NO_ROOM = "no_room"
 
 
 def gateway_up(ctx: Context, event: GatewayUp, now: float) -> None:
@@ -27,24 +27,34 @@ def gateway_up(ctx: Context, event: GatewayUp, now: float) -> None:
 
 
 def arrived(ctx: Context, event: TurnArrived, now: float) -> None:
-    """Takes a turn in; a second telling of one that is known changes nothing."""
+    """Takes a turn in."""
     ctx.state.gateways[event.gateway] = now
-    if event.turn in ctx.state.turns:
+    known = ctx.state.turns.get(event.turn)
+    if known is not None:
+        _told_again(ctx, known, event, now)
         return
-    turn = Turn(event, arrived_at=now - event.waited_s, start_tag=0.0, committed=event.committed)
-    turn.prompt_tokens = event.prompt_tokens
+    turn = Turn(event, now - event.waited_s, waiting_since=now, committed=event.committed)
+    turn.prompt_tokens, turn.generated_tokens = event.prompt_tokens, event.generated_tokens
     turn.measured = event.prompt_tokens is not None
     ctx.count("num_turns_arrived")
     ctx.state.turns[event.turn] = turn
     if event.lease is not None:
         _runs_already(ctx, turn, event.lease)
         return
-    error = refuse_at_once(ctx, turn)
+    error = refuse_at_once(ctx, turn, now)
     if error is not None:
         ctx.reject(turn, error, event.cause)
         return
-    turn.start_tag = ctx.queue.tag(event.session.tenant, need_of(turn, ctx.memory).tokens)
+    others = [other for other in in_order(ctx.state.turns.values()) if other is not turn]
+    ctx.queue.join(turn, others, need_of(turn, ctx.memory).tokens)
     ctx.dirty = True
+
+
+def _told_again(ctx: Context, turn: Turn, event: TurnArrived, now: float) -> None:
+    """A gateway may commit by itself; and one that waits where a lease is over was not heard to lose it."""
+    turn.committed |= event.committed
+    if turn.phase is Phase.ENDING and event.lease is None:
+        ctx.requeue(turn, now)
 
 
 def _runs_already(ctx: Context, turn: Turn, lease: LeaseId) -> None:
@@ -118,10 +128,10 @@ def refused(ctx: Context, event: GrantRefused, now: float) -> None:
     if replica is not None:
         replica.take_back(event.lease)
         replica.draining |= event.reason == DRAINING
-        replica.doubted |= event.reason == NO_ROOM
+        replica.doubted |= event.reason != DRAINING
     if event.prompt_tokens is not None:
         turn.prompt_tokens, turn.measured = event.prompt_tokens, True
-    ctx.requeue(turn)
+    ctx.requeue(turn, now)
 
 
 def lost(ctx: Context, event: StreamLost, now: float) -> None:
@@ -142,10 +152,16 @@ def lost(ctx: Context, event: StreamLost, now: float) -> None:
         ctx.reject(turn, error, event.cause)
         return
     ctx.count("num_turns_replaced")
+    _learn_progress(turn, event)
+    ctx.requeue(turn, now)
+
+
+def _learn_progress(turn: Turn, event: StreamLost) -> None:
+    """What the stream brought before it broke.  A turn that had one has a 200."""
+    turn.committed |= turn.phase is not Phase.GRANTED or event.generated_tokens > 0
     turn.generated_tokens = event.generated_tokens
     if event.prompt_tokens is not None:
-        turn.prompt_tokens, turn.measured = event.prompt_tokens, True
-    ctx.requeue(turn)
+        turn.prompt_tokens, turn.measured, turn.committed = event.prompt_tokens, True, True
 
 
 def _cannot_go_on(ctx: Context, turn: Turn, event: StreamLost) -> HearthError | None:

@@ -10,55 +10,56 @@ from cluster.core.queue import in_order
 from cluster.core.state import Phase, Turn
 
 
-def refuse_at_once(ctx: Context, turn: Turn) -> HearthError | None:
+def refuse_at_once(ctx: Context, turn: Turn, now: float) -> HearthError | None:
     """Why a turn that has just arrived is not even queued; None: it may wait."""
     if turn.committed:
         return None
+    known = ctx.state.models()
+    if turn.arrived.model not in known:
+        return ModelNotFound(turn.arrived.model, known)
+    nowhere = _nowhere(ctx, turn)
+    return Overloaded(nowhere) if nowhere else _queue_full(ctx, turn, now)
+
+
+def _nowhere(ctx: Context, turn: Turn) -> str:
+    """Why there is no replica for the turn and none will come; empty where there may be one."""
     model = turn.arrived.model
-    if not ctx.state.serves(model):
-        failed = [each.failed for each in ctx.state.deployments.values() if each.model == model]
-        return Overloaded(f"{model} could not be loaded: {failed[0]}") if failed else _unknown(ctx, model)
-    if turn.arrived.privacy is Privacy.LOCAL_ONLY and not _served_locally(ctx, model):
-        return Overloaded(f"no node of this home can answer {model}, and the turn may not leave it")
-    return _queue_full(ctx, turn)
+    localities = ctx.state.localities(model)
+    if not localities:
+        failed = (each.failed for each in ctx.state.deployments.values() if each.model == model)
+        reason = next(failed, "")
+        return (
+            f"{model} could not be loaded: {reason}" if reason else f"nothing is left that could load {model}"
+        )
+    if turn.arrived.privacy is Privacy.LOCAL_ONLY and Locality.LOCAL not in localities:
+        return f"no node of this home can answer {model}, and the turn may not leave it"
+    return ""
 
 
-def _unknown(ctx: Context, model: str) -> HearthError:
-    return ModelNotFound(model, ctx.state.models())
-
-
-def _served_locally(ctx: Context, model: str) -> bool:
-    declared = (each.locality for each in ctx.state.deployments.values() if each.model == model)
-    ready = (replica.ready.locality for replica in ctx.state.replicas_of(model))
-    return Locality.LOCAL in {*declared, *ready}
-
-
-def _queue_full(ctx: Context, turn: Turn) -> HearthError | None:
+def _queue_full(ctx: Context, turn: Turn, now: float) -> HearthError | None:
     waiting = [
         other for other in ctx.state.turns.values() if other.phase is Phase.WAITING and other is not turn
     ]
     tenant = turn.arrived.session.tenant
     of_tenant = sum(other.arrived.session.tenant == tenant for other in waiting)
     if len(waiting) >= ctx.limits.queue:
-        return Overloaded(f"the queue is full ({len(waiting)} turns are waiting)", _last_wait(ctx, turn))
-    if of_tenant >= ctx.limits.queue_per_tenant:
-        return Overloaded(f"you have {of_tenant} turns waiting already", _last_wait(ctx, turn))
-    return None
-
-
-def _last_wait(ctx: Context, turn: Turn) -> float:
-    estimates = estimate_queue(ctx, turn.arrived.model, turn.arrived_at)
-    return max(estimates.values(), default=1.0)
+        full = f"the queue is full ({len(waiting)} turns are waiting)"
+    elif of_tenant >= ctx.limits.queue_per_tenant:
+        full = f"you have {of_tenant} turns waiting already"
+    else:
+        return None
+    estimates = estimate_queue(ctx, turn.arrived.model, now)
+    return Overloaded(full, max(estimates.values()))
 
 
 def estimate_queue(ctx: Context, model: str, now: float) -> dict[str, float]:
     """Seconds until each waiting turn of this model gets a place, by turn."""
     queue = [turn for turn in in_order(ctx.state.turns.values()) if turn.arrived.model == model]
-    running = [turn for turn in ctx.state.turns.values() if turn.phase is not Phase.WAITING]
+    turns = list(ctx.state.turns.values())
     return dict(
         zip(
             (turn.turn for turn in queue),
-            waits(queue, running, ctx.state.replicas_of(model), ctx.memory, now),
+            waits(queue, turns, ctx.state.replicas_of(model), ctx.memory, now),
             strict=True,
         )
     )
@@ -75,20 +76,34 @@ def tell_waiting(ctx: Context, cause: Cause, now: float) -> None:
 
 
 def _tell(ctx: Context, turn: Turn, position: int, estimate_s: float, cause: Cause, now: float) -> None:
-    waited_s = now - turn.arrived_at
-    if not ctx.state.serves(turn.arrived.model):
-        ctx.reject(turn, Overloaded(f"nothing is left that could load {turn.arrived.model}"), cause)
+    error = _given_up(ctx, turn, now) if turn.committed else _refused(ctx, turn, position, estimate_s, now)
+    if error is not None:
+        ctx.reject(turn, error, cause)
         return
-    if turn.committed:
-        if waited_s > ctx.limits.max_wait_s:
-            ctx.reject(turn, ServerError(f"No place for this turn within {waited_s:.0f} s."), cause)
-            return
-    elif waited_s + estimate_s > turn.arrived.patience_s:
-        ctx.reject(turn, Overloaded(f"{position - 1} turns are ahead of this one", estimate_s), cause)
-        return
-    elif waited_s >= ctx.limits.commit_after_s:
+    if not turn.committed and now - turn.arrived_at >= ctx.limits.commit_after_s:
         turn.committed = True
         ctx.emit(Commit(turn.turn, turn.arrived.gateway, estimate_s, cause))
     if position != turn.told_position:
         turn.told_position = position
         ctx.emit(Queue(turn.turn, turn.arrived.gateway, position, estimate_s, cause))
+
+
+def _refused(ctx: Context, turn: Turn, position: int, estimate_s: float, now: float) -> HearthError | None:
+    nowhere = _nowhere(ctx, turn)
+    if nowhere:
+        return Overloaded(nowhere)
+    if now - turn.arrived_at + estimate_s > turn.arrived.patience_s:
+        return Overloaded(f"{position - 1} turns are ahead of this one", estimate_s)
+    return None
+
+
+def _given_up(ctx: Context, turn: Turn, now: float) -> HearthError | None:
+    """A committed turn is not refused: it fails, where nobody is left or its wait has no end."""
+    waited_s = now - turn.waiting_since
+    nowhere = _nowhere(ctx, turn)
+    # A new router hears of a turn before it hears of the front that could take it.
+    if nowhere and waited_s > ctx.limits.replica_silent_s:
+        return ServerError(f"No place for this turn any more: {nowhere}.")
+    if waited_s > ctx.limits.max_wait_s:
+        return ServerError(f"No place for this turn within {waited_s:.0f} s.")
+    return None

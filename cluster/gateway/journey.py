@@ -1,5 +1,6 @@
 """One turn from replica to replica until its answer is whole."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
@@ -28,9 +29,13 @@ class Journey:
 
     async def run(self) -> None:
         """Returns when the client has its whole answer.  Raises HearthError."""
-        while not self._waiting.is_over:
-            grant = await self._waiting.place(self._sink)
-            await self._stream(grant)
+        in_time = asyncio.create_task(self._waiting.commit_in_time(self._sink))
+        try:
+            while not self._waiting.is_over:
+                grant = await self._waiting.place(self._sink)
+                await self._stream(grant)
+        finally:
+            in_time.cancel()
 
     async def _stream(self, grant: Grant) -> None:
         """One stream, to its end or its loss."""

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from cluster.core.commands import Place
-from cluster.core.events import Event, GatewayUp, TurnArrived
+from cluster.core.commands import Place, Reject
+from cluster.core.events import Event, GatewayUp, TurnArrived, TurnCancelled
 from cluster.core.ids import Cause, GatewayId, LeaseId, TurnId
 from cluster.core.view import PoolView
 from cluster.ports import Delivery, RouterAway, RouterPort
@@ -109,6 +109,8 @@ class RouterLink:
     def _put(self, epoch: int, delivery: Delivery) -> None:
         mailbox = self._mailboxes.get(delivery.command.turn)
         if mailbox is None:
+            if not isinstance(delivery.command, Reject):  # A turn that is over was told again, too late.
+                self.tell(TurnCancelled(delivery.command.turn, delivery.command.cause))
             return
         if mailbox.deliveries.full():
             log.warning("turn %s has %d deliveries unread", delivery.command.turn, MAILBOX_SIZE)

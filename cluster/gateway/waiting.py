@@ -1,7 +1,7 @@
 """One turn's talk with the router: the two phases of waiting, and what became of its places.
 
 The router decides when a turn is refused or committed.  Where none answers, the gateway commits by itself
-after `commit_s`, so that no client waits longer for its status line, and gives up after `total_s`.
+after `commit_s`, so that no client waits four seconds for its status line, and gives up after `total_s`.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class WaitTimes:
     two has missed what the other said; to a router that knows the turn this changes nothing.
     """
 
-    commit_s: float = 4.0
+    commit_s: float = 3.9
     total_s: float = 1800.0
     announce_s: float = 10.0
 
@@ -57,7 +57,7 @@ class Waiting:
 
     def __init__(self, link: RouterLink, mailbox: Mailbox, measurer: Measurer, times: WaitTimes) -> None:
         self._link, self._mailbox, self._measurer, self._times = link, mailbox, measurer, times
-        self._max_tokens = mailbox.arrival.max_tokens
+        self._waiting_since = mailbox.arrived_at
         self.is_over = False
 
     @property
@@ -94,15 +94,25 @@ class Waiting:
                     raise reject.error
 
     def _patience_s(self) -> float:
-        end = self._times.total_s if self.is_committed else self._times.commit_s
-        return min(max(0.0, end - self.waited_s()), self._times.announce_s)
+        if self.is_committed:
+            left = self._waiting_since + self._times.total_s - self._link.clock()
+        else:
+            left = self._times.commit_s - self.waited_s()
+        return min(max(0.0, left), self._times.announce_s)
 
     async def _heard_nothing(self, sink: Sink) -> None:
-        if self.waited_s() >= self._times.total_s:
+        if self._link.clock() - self._waiting_since >= self._times.total_s:
             raise Overloaded(f"no place within {self._times.total_s:.0f} s")
         if self.waited_s() >= self._times.commit_s:
             await self._commit(sink)
         self._link.announce(self._mailbox)
+
+    async def commit_in_time(self, sink: Sink) -> None:
+        """Commits after `commit_s`, whatever the turn waits for then: a measure, or a front that is slow."""
+        await asyncio.sleep(max(0.0, self._times.commit_s - self.waited_s()))
+        await self._commit(sink)
+        if self._mailbox.lease is None:
+            self._link.announce(self._mailbox)
 
     async def _commit(self, sink: Sink) -> None:
         if not self.is_committed:
@@ -124,12 +134,13 @@ class Waiting:
     def lost(self, grant: Grant, prompt_tokens: int | None, generated_tokens: int, preempted: bool) -> None:
         """The stream broke: the turn wants to go on elsewhere, `prompt_tokens` with what it generated."""
         turn, lease = grant.place.turn, grant.place.lease
-        left = None if self._max_tokens is None else max(self._max_tokens - generated_tokens, 1)
-        self._mailbox.arrival = replace(self._mailbox.arrival, prompt_tokens=prompt_tokens, max_tokens=left)
+        self._mailbox.arrival = replace(
+            self._mailbox.arrival, prompt_tokens=prompt_tokens, generated_tokens=generated_tokens
+        )
         self._requeue(StreamLost(turn, lease, prompt_tokens, generated_tokens, preempted, True, self.cause))
 
     def _requeue(self, event: GrantRefused | StreamLost) -> None:
-        self._mailbox.lease = None
+        self._mailbox.lease, self._waiting_since = None, self._link.clock()
         while not self._mailbox.deliveries.empty():
             self._mailbox.deliveries.get_nowait()
         self._tell(event)
