@@ -16,14 +16,14 @@ Send = Callable[[Sequence[Message]], Awaitable[object]]
 
 
 class Outbox(Generic[Message]):
-    """Sends what is put into it from a task of its own, in batches.
+    """Sends what is put into it from a task of its own, at most `batch` messages at once.
 
     A batch that fails or is late is dropped: whoever acts on messages must be able to act on their
     absence too.  A full outbox drops its oldest message.
     """
 
-    def __init__(self, name: str, send: Send[Message], deadline_s: float) -> None:
-        self._name, self._send, self._deadline_s = name, send, deadline_s
+    def __init__(self, name: str, send: Send[Message], deadline_s: float, batch: int = BATCH) -> None:
+        self._name, self._send, self._deadline_s, self._batch = name, send, deadline_s, batch
         self._queue: asyncio.Queue[Message] = asyncio.Queue(LIMIT)
         self._task = asyncio.create_task(self._run(), name=f"outbox {name}")
 
@@ -40,7 +40,7 @@ class Outbox(Generic[Message]):
     async def _run(self) -> None:
         while True:
             batch = [await self._queue.get()]
-            while len(batch) < BATCH and not self._queue.empty():
+            while len(batch) < self._batch and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
             try:
                 async with asyncio.timeout(self._deadline_s):
