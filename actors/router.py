@@ -48,7 +48,15 @@ class RouterActor:
         known = self._gateways.get(gateway)
         if known is None or known.handle._actor_id != handle._actor_id:
             known = self._gateways[gateway] = ActorGateway(handle)
+            await self._detach_earlier(gateway, handle)
         return await self._router.attach(gateway, known)
+
+    async def _detach_earlier(self, gateway: GatewayId, handle: Any) -> None:  # noqa: ANN401
+        """An actor that was started again attaches under a new name: its old one is nobody's."""
+        for name, other in list(self._gateways.items()):
+            if name != gateway and other.handle._actor_id == handle._actor_id:
+                del self._gateways[name]
+                await self._router.detach(name)
 
     async def ready(self, event: ReplicaReady, secret: bytes) -> int:
         return await self._router.ready(event, secret)

@@ -4,7 +4,9 @@ Append-only msgpack maps `{"now": seconds, "event": bytes}`, one file an epoch, 
 bounded: it serves understanding, not durability, and holds no word of a conversation and no secret.
 """
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,12 +15,18 @@ import msgpack
 from cluster import codec
 from cluster.core.events import Event
 
+log = logging.getLogger(__name__)
+
 MAX_BYTES = 64 * 1024 * 1024
 KEPT_EPOCHS = 2
 
 
 class Journal:
-    """Writes the journal of one epoch.  A full one takes nothing more: its beginning is what replays."""
+    """Writes the journal of one epoch.
+
+    A full one takes nothing more: its beginning is what replays.  Nor does one whose disk is full or gone:
+    a router does without its journal.
+    """
 
     def __init__(self, folder: Path, epoch: int, max_bytes: int = MAX_BYTES) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -32,13 +40,25 @@ class Journal:
         record: bytes = msgpack.packb({"now": now, "event": codec.encode(event)})
         self._left -= len(record)
         if self._left >= 0:
-            self._file.write(record)
+            with self._doing_without():
+                self._file.write(record)
 
     def flush(self) -> None:
-        self._file.flush()
+        with self._doing_without():
+            self._file.flush()
 
     def close(self) -> None:
-        self._file.close()
+        with self._doing_without():
+            self._file.close()
+
+    @contextmanager
+    def _doing_without(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as fault:
+            if self._left >= 0:
+                log.warning("the journal %s ends here: %s", self.path, fault)
+            self._left = -1
 
 
 def read(path: Path) -> Iterator[tuple[float, Event]]:

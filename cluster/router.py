@@ -14,8 +14,8 @@ import aiohttp
 
 from cluster import codec
 from cluster.core.commands import Command, Measure, Place, ToFront, ToGateway
-from cluster.core.events import Event, GatewayUp, ReplicaReady, Tick, TurnArrived
-from cluster.core.ids import BootId, Cause, GatewayId, LeaseId, ReplicaId
+from cluster.core.events import DeploymentWithdrawn, Event, GatewayUp, ReplicaReady, Tick, TurnArrived
+from cluster.core.ids import BootId, Cause, DeploymentId, GatewayId, LeaseId, ReplicaId
 from cluster.core.machine import RouterMachine
 from cluster.core.view import LoadingStatus, PoolView
 from cluster.journal import Journal
@@ -28,15 +28,16 @@ log = logging.getLogger(__name__)
 TICK_S = 0.25
 DELIVER_S = 5.0
 CONTROL_S = 2.0
+LOADING_SILENT_S = 15.0
+"""Who loads says so at least every five seconds."""
 
 
 @dataclass(slots=True)
 class Front:
-    """A front as the shell needs it: how to sign for it and how to reach it."""
+    """A front as the shell needs it: how to sign for it, and the way to it."""
 
     boot: BootId
     secret: bytes
-    endpoint: str
     outbox: Outbox[ToFront]
 
 
@@ -59,7 +60,7 @@ class Router:
         self._machine, self._epoch, self._journal, self._now = machine, epoch, journal, now
         self._fronts: dict[ReplicaId, Front] = {}
         self._gateways: dict[GatewayId, Gateway] = {}
-        self._loading: dict[str, LoadingStatus] = {}
+        self._loading: dict[str, tuple[float, LoadingStatus]] = {}
         self._num_ticks = 0
 
     async def __aenter__(self) -> Self:
@@ -80,47 +81,71 @@ class Router:
 
     async def attach(self, gateway: GatewayId, port: GatewayPort) -> int:
         known = self._gateways.get(gateway)
-        if known is not None and known.port is not port:
-            await known.outbox.close()
-            known = None
-        if known is None:
+        if known is None or known.port is not port:
             outbox = Outbox(gateway, self._deliverer(port), DELIVER_S)
             self._gateways[gateway] = Gateway(port, outbox)
+            if known is not None:
+                await known.outbox.close()
         self._handle(GatewayUp(gateway, Cause(f"attach {gateway}")))
         return self._epoch
+
+    async def detach(self, gateway: GatewayId) -> None:
+        """Forgets the way to a gateway that is known to be gone."""
+        known = self._gateways.pop(gateway, None)
+        if known is not None:
+            await known.outbox.close()
 
     async def ready(self, event: ReplicaReady, secret: bytes) -> int:
         known = self._fronts.get(event.replica)
         if known is None or known.boot != event.boot:
-            if known is not None:
-                await known.outbox.close()
-            outbox = Outbox[ToFront](event.replica, self._controller(event.replica), CONTROL_S)
-            self._fronts[event.replica] = Front(event.boot, secret, event.endpoint, outbox)
+            # One at a time: a command that fails must not take others with it.
+            control = self._controller(secret, event.endpoint)
+            outbox = Outbox[ToFront](event.replica, control, CONTROL_S, batch=1)
+            self._fronts[event.replica] = Front(event.boot, secret, outbox)
         self._loading.pop(event.replica, None)
         self._handle(event)
+        if known is not None and known.boot != event.boot:
+            await known.outbox.close()
         return self._epoch
 
     async def loading(self, status: LoadingStatus) -> int:
-        self._loading[status.replica] = status
+        self._loading[status.replica] = self._now(), status
         return self._epoch
 
     async def post(self, events: Sequence[Event]) -> int:
         for event in events:
             if isinstance(event, TurnArrived) and event.gateway not in self._gateways:
                 continue  # what became of it could not be told; it is told again once attached
+            if isinstance(event, DeploymentWithdrawn):
+                self._end_loading(event.deployment)
             self._handle(event)
         return self._epoch
 
+    def _end_loading(self, deployment: DeploymentId) -> None:
+        for replica, (_, status) in list(self._loading.items()):
+            if status.deployment == deployment:
+                del self._loading[replica]
+
     async def view(self) -> PoolView:
-        return replace(self._machine.view(self._now()), loading=tuple(self._loading.values()))
+        loading = tuple(status for _, status in self._loading.values())
+        return replace(self._machine.view(self._now()), loading=loading)
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             self._num_ticks += 1
             self._handle(Tick(Cause(f"tick {self._num_ticks}")))
+            await self._forget_the_gone()
             if self._journal is not None:
                 self._journal.flush()
+
+    async def _forget_the_gone(self) -> None:
+        now = self._now()
+        for replica, (told_at, _) in list(self._loading.items()):
+            if now - told_at > LOADING_SILENT_S:
+                del self._loading[replica]
+        for replica in [replica for replica in self._fronts if not self._machine.knows(replica)]:
+            await self._fronts.pop(replica).outbox.close()
 
     def _handle(self, event: Event) -> None:
         now = self._now()
@@ -158,12 +183,11 @@ class Router:
 
         return deliver
 
-    def _controller(self, replica: ReplicaId) -> Send[ToFront]:
+    def _controller(self, secret: bytes, endpoint: str) -> Send[ToFront]:
         async def control(batch: Sequence[ToFront]) -> None:
-            front = self._fronts[replica]
             for command in batch:
-                body = seal(front.secret, codec.encode(command))
-                async with self._http.post(f"{front.endpoint}/control", data=body) as answer:
+                body = seal(secret, codec.encode(command))
+                async with self._http.post(f"{endpoint}/control", data=body) as answer:
                     answer.raise_for_status()
 
         return control

@@ -56,5 +56,9 @@ def sign(secret: bytes, ticket: Ticket) -> str:
 
 def verify(secret: bytes, sealed: str) -> Ticket:
     """Raises BadTicket."""
-    lease, turn, session, reserved_tokens, boot, epoch = msgpack.unpackb(unseal(secret, sealed))
-    return Ticket(lease, turn, SessionKey(*session), reserved_tokens, boot, epoch)
+    body = unseal(secret, sealed)
+    try:
+        lease, turn, session, reserved_tokens, boot, epoch = msgpack.unpackb(body)
+        return Ticket(lease, turn, SessionKey(*session), reserved_tokens, boot, epoch)
+    except (ValueError, TypeError) as fault:
+        raise BadTicket("not a ticket, but something else that was signed") from fault

@@ -39,6 +39,7 @@ from cluster.core.events import (
     TurnFinished,
     TurnMeasured,
 )
+from cluster.core.ids import ReplicaId
 from cluster.core.placement import Policy, nearest_prefix
 from cluster.core.schedule import place_waiting
 from cluster.core.sight import view_of
@@ -116,6 +117,11 @@ class RouterMachine:
     def check(self) -> None:
         """Raises AssertionError where an invariant is broken."""
         check_state(self._ctx)
+
+    def knows(self, replica: ReplicaId) -> bool:
+        """Whether anything could still be said to it."""
+        state = self._ctx.state
+        return replica in state.replicas or replica in state.silent
 
     def view(self, now: float) -> PoolView:
         """What people see; a copy, at no cost to decisions."""

@@ -95,14 +95,15 @@ class Boots:
         self._newest = loading  # engines may call from a thread
 
     async def _tell_loading(self) -> None:
-        told: Loading | None = None
+        """Says how far it is when that changes, and now and then: a new router has to hear of it too."""
+        told, told_at = None, self._now()
         while True:
             newest = self._newest
-            if newest != told:
+            if newest != told or self._now() - told_at > SAY_AGAIN_S:
                 status = LoadingStatus(self._deployment, self.replica, newest.stage, newest.fraction)
                 with contextlib.suppress(RouterAway):
                     await self._router.loading(status)
-                    told = newest
+                    told, told_at = newest, self._now()
             await asyncio.sleep(LOADING_S)
 
     async def _serve(self, engine: Engine, facts: EngineFacts) -> str:

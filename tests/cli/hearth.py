@@ -1,7 +1,9 @@
 """The command as a person types it: in a home of its own, on ports of its own."""
 
+import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -18,8 +20,13 @@ OWN_TERMINAL = (
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    """Ports that nobody listens on now, below those that systems hand out and Ray takes as it starts."""
+    held: list[socket.socket] = []
+    for port in random.sample(range(10_000, 30_000), 200):
+        with contextlib.suppress(OSError):
+            held.append(socket.create_server(("127.0.0.1", port)))
+        if len(held) == count:
+            break
     ports = [server.getsockname()[1] for server in held]
     for server in held:
         server.close()
