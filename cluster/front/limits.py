@@ -9,6 +9,7 @@ class FrontLimits:
     because a real engine is always a few tokens ahead of what was read from it.
     `stall_s`: an engine that says nothing for so long while it answers, or that does not free a
     sequence for so long, is taken for dead.  `pending_bytes`: how far a client may lag behind.
+    `pace_s`: tokens that come faster than this travel in one frame; nobody reads that fast.
     """
 
     step_tokens: int = 256
@@ -17,6 +18,7 @@ class FrontLimits:
     prepare_s: float = 60.0
     embed_s: float = 300.0
     evict_s: float = 10.0
+    pace_s: float = 0.01
     pending_bytes: int = 8 * 1024 * 1024
     body_bytes: int = 64 * 1024 * 1024
     body_s: float = 30.0
