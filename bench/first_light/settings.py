@@ -20,7 +20,7 @@ class FirstLightSettings(BenchSettings):
     turns: Count = 50
     slots: Count = 4
     kv_tokens: Annotated[int, Field(ge=256)] = 4096
-    output_tokens: Count = 128
+    output_tokens: Count = 256
     prompt_words: Count = 12
     repeats: Count = 5
     ttfb_repeats: Count = 5
