@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
 
+from cluster.core.eviction import victims, victims_for_tokens
 from cluster.core.facts import LeaseView, ResidentView
 from cluster.core.ids import LeaseId, SessionKey
 from cluster.core.ledger import Ledger, Reservation
@@ -44,11 +45,11 @@ class Book:
     async def open(self, reservation: Reservation) -> None:
         """Books a lease, evicting idle sessions where that makes the room.  Raises NoRoom."""
         async with self._lock:
-            victims = self._victims(reservation)
-            self._forget(victims)
+            idle = self._victims(reservation)
+            self._forget(idle)
             self.ledger.book(reservation)
             try:
-                await self._evict(victims)
+                await self._evict(idle)
             except BaseException:
                 self.ledger.end(reservation.lease, 0, self._now())
                 raise
@@ -57,15 +58,11 @@ class Book:
         session, tokens = reservation.session, reservation.reserved_tokens
         # What was resident of a rewritten history may be more than the new reservation covers.
         own = self.ledger.resident.get(session)
-        chosen = [session] if own and own.tokens > self.ledger.blocks(tokens) else []
-        for idle in self._least_recent():
-            if self.ledger.fits(session, tokens, chosen):
-                break
-            if idle != session:
-                chosen.append(idle)
-        if not self.ledger.fits(session, tokens, chosen):
+        rewritten = [session] if own and own.tokens > self.ledger.blocks(tokens) else []
+        others = victims(self.ledger, session, tokens)
+        if others is None:
             raise NoRoom
-        return chosen
+        return rewritten + others
 
     async def grow(self, lease: LeaseId, reserved_tokens: int) -> bool:
         """Lets a lease have `reserved_tokens` in all; False where there is no room, or no lease."""
@@ -78,23 +75,13 @@ class Book:
                 return False
             if reserved_tokens <= self.reserved(lease):
                 return True
-            victims = self._victims_of_growth(lease, reserved_tokens)
-            if victims is None:
+            idle = victims_for_tokens(self.ledger, self.ledger.room_to_grow(lease, reserved_tokens))
+            if idle is None:
                 return False
-            self._forget(victims)
+            self._forget(idle)
             self.ledger.resize(lease, reserved_tokens)
-            await self._evict(victims)
+            await self._evict(idle)
             return True
-
-    def _victims_of_growth(self, lease: LeaseId, reserved_tokens: int) -> list[SessionKey] | None:
-        missing = self.ledger.room_to_grow(lease, reserved_tokens)
-        chosen: list[SessionKey] = []
-        for idle in self._least_recent():
-            if missing <= 0:
-                break
-            chosen.append(idle)
-            missing -= self.ledger.resident[idle].tokens
-        return chosen if missing <= 0 else None
 
     async def close(self, lease: LeaseId, resident_tokens: int) -> int:
         """Ends a lease whose sequence is free.  Returns what stays resident of its session."""
@@ -124,10 +111,6 @@ class Book:
 
     def resident(self) -> tuple[ResidentView, ...]:
         return tuple(ResidentView(idle.session, idle.tokens) for idle in self.ledger.resident.values())
-
-    def _least_recent(self) -> list[SessionKey]:
-        idle = sorted(self.ledger.resident.values(), key=lambda resident: resident.last_used)
-        return [resident.session for resident in idle]
 
     def _forget(self, sessions: Iterable[SessionKey]) -> None:
         for session in sessions:
