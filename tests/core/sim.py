@@ -1,15 +1,17 @@
 """What a small world around the machine is made of: turns with true sizes, fronts with real ledgers."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cluster.core.commands import Place
 from cluster.core.errors import HearthError
 from cluster.core.events import Event, LeaseEnded, ReplicaReady, ReplicaReport, TurnArrived
 from cluster.core.eviction import victims
-from cluster.core.facts import LeaseView, ResidentView
-from cluster.core.ids import Cause, LeaseId, ReplicaId
+from cluster.core.facts import Capacity, Feature, LeaseView, Locality, ResidentView, Speed
+from cluster.core.ids import BootId, Cause, DeploymentId, LeaseId, NodeId, ReplicaId
 from cluster.core.ledger import Ledger, Reservation
+
+MODEL = "m"
 
 
 @dataclass
@@ -46,7 +48,7 @@ class SimTurn:
 class SimFront:
     ready: ReplicaReady
     ledger: Ledger
-    alive: bool = True
+    draining: bool = False
     used: dict[LeaseId, int] = field(default_factory=dict)
     ended: list[LeaseId] = field(default_factory=list)
     outbox: deque[Event] = field(default_factory=deque)
@@ -85,3 +87,37 @@ class SimFront:
         self.ledger.end(lease, kept, now)
         self.ended.append(lease)
         self.say(LeaseEnded(self.ready.replica, self.ready.boot, lease, kept, Cause(str(lease))))
+
+
+def ready_of(name: ReplicaId, boot: BootId, capacity: Capacity) -> ReplicaReady:
+    return ReplicaReady(
+        replica=name,
+        boot=boot,
+        deployment=DeploymentId("d"),
+        node=NodeId(f"node of {name}"),
+        model=MODEL,
+        model_hash="h",
+        engine="sim",
+        locality=Locality.LOCAL,
+        endpoint="sim",
+        capacity=capacity,
+        speed=Speed(1000.0, 50.0),
+        features=frozenset({Feature.CHAT, Feature.MEASURE}),
+        cause=Cause("boot"),
+    )
+
+
+def ready_again(
+    ready: ReplicaReady, leases: tuple[LeaseView, ...], resident: tuple[ResidentView, ...]
+) -> ReplicaReady:
+    return replace(ready, leases=leases, resident=resident)
+
+
+def retold(turn: SimTurn) -> TurnArrived:
+    return replace(
+        turn.arrived,
+        prompt_tokens=turn.prompt + turn.generated if turn.generated else None,
+        generated_tokens=turn.generated,
+        committed=turn.committed,
+        lease=turn.lease if turn.streaming else None,
+    )

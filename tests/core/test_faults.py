@@ -31,7 +31,7 @@ REPORT = ReplicaReport(ReplicaId("r"), BootId("b"), (), (), (), CAUSE)
 
 def told_again(name: str, **more: object) -> TurnArrived:
     turn = TurnArrived(TurnId(name), GatewayId("g"), SessionKey("t", name), "m", 30, CAUSE, prompt_tokens=10)
-    return replace(turn, **more)  # ty: ignore[invalid-argument-type]
+    return replace(turn, **more)
 
 
 def lost(name: str, lease: str, prompt_tokens: int | None, generated: int, preempted: bool) -> StreamLost:

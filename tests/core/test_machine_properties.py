@@ -19,7 +19,7 @@ from tests.core.sim import SimTurn
 from tests.core.world import MODEL, World
 
 STEPS_PER_RUN = 50
-STEPS = int(os.environ.get("HEARTH_CORE_STEPS", "4000"))
+STEPS = int(os.environ.get("HEARTH_CORE_STEPS", "3000"))
 
 replicas = st.sampled_from([ReplicaId("r1"), ReplicaId("r2"), ReplicaId("r3")])
 gateways = st.sampled_from([GatewayId("g1"), GatewayId("g2")])
@@ -60,9 +60,10 @@ class Machine(RuleBasedStateMachine):
         prompt=st.integers(1, 2000),
         error=st.floats(0.3, 4.0),
         output=st.integers(0, 900),
-        max_tokens=st.one_of(st.none(), st.integers(0, 1200)),
+        max_tokens=st.one_of(st.none(), st.just(0), st.integers(1, 1200)),
+        patience_s=st.sampled_from([1e6, 120.0, 5.0]),
     )
-    def arrives(self, gateway, session, tenant, prompt, error, output, max_tokens) -> SimTurn:  # noqa: ANN001
+    def arrives(self, gateway, session, tenant, prompt, error, output, max_tokens, patience_s) -> SimTurn:  # noqa: ANN001
         self.world.num_turns += 1
         turn = TurnArrived(
             turn=TurnId(f"t{self.world.num_turns}"),
@@ -72,7 +73,7 @@ class Machine(RuleBasedStateMachine):
             prompt_bytes=int(prompt * error * 3),
             cause=Cause("client"),
             max_tokens=max_tokens,
-            patience_s=1e6,
+            patience_s=patience_s,
         )
         real = output if max_tokens is None else min(output, max_tokens)
         arrived = SimTurn(turn, prompt, real)
@@ -122,6 +123,31 @@ class Machine(RuleBasedStateMachine):
     @rule(seconds=st.floats(0.1, 12.0))
     def time_passes(self, seconds: float) -> None:
         self.world.pass_time(seconds)
+
+    @rule(name=replicas, seconds=st.floats(5.1, 12.0))
+    def a_front_is_silent(self, name: ReplicaId, seconds: float) -> None:
+        self.world.pass_time(seconds, silent=name)
+
+    @rule(name=replicas)
+    def drains(self, name: ReplicaId) -> None:
+        self.world.drain(name)
+
+    @rule(name=replicas)
+    def a_node_is_gone(self, name: ReplicaId) -> None:
+        self.world.lose_node(name)
+
+    @rule()
+    def the_deployment_is_withdrawn(self) -> None:
+        self.world.withdraw()
+
+    @rule(gateway=gateways)
+    def a_gateway_dies(self, gateway: GatewayId) -> None:
+        self.world.gateway_dies(gateway)
+
+    @rule(turn=turns)
+    def a_gateway_tells_again(self, turn: SimTurn) -> None:
+        if not turn.over and not turn.streaming:
+            self.world.announce(turn)
 
     @rule()
     def router_is_replaced(self) -> None:

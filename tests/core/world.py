@@ -5,10 +5,10 @@ Turns have a true prompt size and a true output length, which the machine does n
 """
 
 from collections import deque
-from dataclasses import replace
 
 from cluster.core.commands import (
     Commit,
+    Drain,
     Evict,
     Extend,
     Measure,
@@ -18,19 +18,22 @@ from cluster.core.commands import (
     ToFront,
     ToGateway,
 )
+from cluster.core.errors import Overloaded
 from cluster.core.events import (
     DeploymentDeclared,
+    DeploymentWithdrawn,
+    DrainAsked,
     Event,
     ExtensionAsked,
     FirstToken,
     GatewayUp,
     GrantRefused,
     LeaseStarted,
+    NodeGone,
+    ReplicaDraining,
     ReplicaGone,
-    ReplicaReady,
     StreamLost,
     Tick,
-    TurnArrived,
     TurnCancelled,
     TurnFinished,
     TurnMeasured,
@@ -38,11 +41,7 @@ from cluster.core.events import (
 from cluster.core.eviction import victims_for_tokens
 from cluster.core.facts import (
     Capacity,
-    Feature,
-    LeaseView,
     Locality,
-    ResidentView,
-    Speed,
 )
 from cluster.core.ids import (
     BootId,
@@ -56,9 +55,8 @@ from cluster.core.ids import (
 )
 from cluster.core.ledger import Ledger
 from cluster.core.machine import RouterMachine
-from tests.core.sim import SimFront, SimTurn
+from tests.core.sim import MODEL, SimFront, SimTurn, ready_again, ready_of, retold
 
-MODEL = "m"
 STEP = 64
 
 
@@ -81,30 +79,22 @@ class World:
     def tell(self, event: Event) -> None:
         for command in self.machine.handle(event, self.now):
             if isinstance(command, ToGateway):
+                self._check_word(command)
                 self.to_gateway[command.gateway].append(command)
             else:
                 self.to_front.setdefault(command.replica, deque()).append(command)
+
+    def _check_word(self, command: ToGateway) -> None:
+        """A refusal that crosses with the gateway's own commitment is nobody's fault; any other is."""
+        if isinstance(command, Reject) and isinstance(command.error, Overloaded):
+            assert not self.turns[command.turn].committed, f"{command.turn} was refused after its 200"
 
     # fronts
 
     def boot(self, name: ReplicaId, capacity: Capacity) -> None:
         self.kill(name)
         self.num_boots += 1
-        ready = ReplicaReady(
-            replica=name,
-            boot=BootId(f"b{self.num_boots}"),
-            deployment=DeploymentId("d"),
-            node=NodeId("n"),
-            model=MODEL,
-            model_hash="h",
-            engine="sim",
-            locality=Locality.LOCAL,
-            endpoint="sim",
-            capacity=capacity,
-            speed=Speed(1000.0, 50.0),
-            features=frozenset({Feature.CHAT, Feature.MEASURE}),
-            cause=Cause("boot"),
-        )
+        ready = ready_of(name, BootId(f"b{self.num_boots}"), capacity)
         self.fronts[name] = SimFront(ready, Ledger(capacity))
         self.to_front[name] = deque()
         self.fronts[name].say(ready)
@@ -119,6 +109,16 @@ class World:
         for turn in self.turns.values():
             if turn.front == name and turn.streaming:
                 self.lose(turn, preempted=False)
+
+    def withdraw(self) -> None:
+        self.tell(DeploymentWithdrawn(DeploymentId("d"), "it cannot be loaded", Cause("given up")))
+
+    def drain(self, name: ReplicaId) -> None:
+        self.tell(DrainAsked(name, Cause("people")))
+
+    def lose_node(self, name: ReplicaId) -> None:
+        """The node is taken for gone, rightly or not."""
+        self.tell(NodeGone(NodeId(f"node of {name}"), Cause("node")))
 
     def flush(self, name: ReplicaId) -> None:
         """One word of the front reaches the router."""
@@ -140,6 +140,9 @@ class World:
                     front.ledger.resize(lease, command.reserved_tokens)
             case Evict():
                 front.ledger.forget(command.session)
+            case Drain() if not front.draining:
+                front.draining = True
+                front.say(ReplicaDraining(name, command.boot, command.cause))
             case Preempt(lease=lease) if lease in front.ledger.leases:
                 self.preempt(front, lease)
             case _:
@@ -163,6 +166,8 @@ class World:
             turn = self.turns[command.turn]
             if not turn.over:
                 self._gateway_takes(turn, command)
+            elif not isinstance(command, Reject):
+                self.tell(TurnCancelled(command.turn, Cause(command.turn)))
 
     def _gateway_takes(self, turn: SimTurn, command: ToGateway) -> None:
         match command:
@@ -172,7 +177,7 @@ class World:
                 assert not turn.streaming, "a streaming turn was refused"
                 turn.error = command.error
                 turn.end("refused")
-            case Measure():
+            case Measure() if not turn.streaming:
                 self.tell(TurnMeasured(command.turn, turn.prompt + turn.generated, Cause("measure")))
             case Place() if not turn.streaming:
                 self._present(turn, command)
@@ -184,14 +189,32 @@ class World:
         if front is None or front.ready.boot != place.boot or not place.lease.startswith(f"{self.epoch}-"):
             self.tell(GrantRefused(place.turn, place.lease, "stale_ticket", None, cause))
             return
+        if front.draining:
+            self.tell(GrantRefused(place.turn, place.lease, "draining", None, cause))
+            return
         exact = turn.prompt + turn.generated
-        size = max(place.reserved_tokens, exact + 1)
+        size = max(place.reserved_tokens, exact + min(turn.output, 1))
         if not front.book(turn, place, size, self.now):
             self.tell(GrantRefused(place.turn, place.lease, "no_room", exact, cause))
             return
-        turn.lease, turn.front, turn.streaming = place.lease, place.replica, True
+        turn.lease, turn.front, turn.streaming, turn.committed = place.lease, place.replica, True, True
         booked = front.ledger.leases[place.lease].reserved_tokens
         front.say(LeaseStarted(place.replica, place.boot, place.lease, exact, booked, cause))
+
+    def announce(self, turn: SimTurn) -> None:
+        """The gateway tells of its turn again; it may have committed by itself."""
+        turn.committed = True
+        self.tell(retold(turn))
+
+    def gateway_dies(self, gateway: GatewayId) -> None:
+        """Its clients are gone with it, and nobody tells the router."""
+        self.to_gateway[gateway].clear()
+        for turn in self.turns.values():
+            if turn.arrived.gateway == gateway and not turn.over:
+                if turn.streaming:
+                    self.release(turn)
+                turn.end("cancelled")
+        self.pass_time(11.0, silent=gateway)
 
     def lose(self, turn: SimTurn, preempted: bool) -> None:
         lease, turn.streaming = turn.lease, False
@@ -256,11 +279,15 @@ class World:
 
     # time and routers
 
-    def pass_time(self, seconds: float) -> None:
+    def pass_time(self, seconds: float, silent: str = "") -> None:
+        """All are heard but the gateway or the front of this name."""
         self.now += seconds
         for gateway in self.to_gateway:
-            self.tell(GatewayUp(gateway, Cause("heartbeat")))
-        for front in self.fronts.values():
+            if gateway != silent:
+                self.tell(GatewayUp(gateway, Cause("heartbeat")))
+        for name, front in self.fronts.items():
+            if name == silent:
+                continue
             front.report()
             while front.outbox:
                 self.tell(front.outbox.popleft())
@@ -276,10 +303,10 @@ class World:
         for front in self.fronts.values():
             front.outbox.clear()
             leases, resident = front.views()
-            self.tell(_again(front.ready, leases, resident))
+            self.tell(ready_again(front.ready, leases, resident))
         for turn in self.turns.values():
             if not turn.over:
-                self.tell(_retold(turn))
+                self.tell(retold(turn))
 
     def check(self) -> None:
         self.machine.check()
@@ -308,18 +335,3 @@ class World:
                 break
         for _ in range(12):  # what was granted to those who left is void after ten seconds
             self.pass_time(1.0)
-
-
-def _again(
-    ready: ReplicaReady, leases: tuple[LeaseView, ...], resident: tuple[ResidentView, ...]
-) -> ReplicaReady:
-    return replace(ready, leases=leases, resident=resident)
-
-
-def _retold(turn: SimTurn) -> TurnArrived:
-    return replace(
-        turn.arrived,
-        prompt_tokens=turn.prompt + turn.generated if turn.generated else None,
-        committed=turn.committed,
-        lease=turn.lease if turn.streaming else None,
-    )
