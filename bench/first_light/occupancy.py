@@ -29,11 +29,12 @@ class Occupancy:
     def take(self, row: Row) -> None:
         self._pass(row["at_s"])
         match row["what"]:
-            case "arrived":
+            case "arrived" if row["turn"] not in self.arrived:  # one that waits long is told again
                 self.arrived.append(row["turn"])
             case "started":
-                self.started.append(row["turn"])
-                self.sizes.append(row["reserved_tokens"])
+                if row["turn"] not in self.started:
+                    self.started.append(row["turn"])
+                    self.sizes.append(row["reserved_tokens"])
                 self._held[row["lease"]] = row["reserved_tokens"]
             case "reported" if row["lease"] in self._held:
                 self._held[row["lease"]] = row["reserved_tokens"]

@@ -42,6 +42,16 @@ def test_time_in_which_nobody_waits_does_not_count() -> None:
     assert held.in_use_ratio is None
 
 
+def test_a_turn_that_is_told_to_the_router_again_has_arrived_once() -> None:
+    held = told(
+        *[(0.0, "arrived", name, 0) for name in "abab"],
+        (1.0, "started", "a", 40),
+        (2.0, "started", "b", 40),
+        (9.0, "ended", "a", 0),
+    )
+    assert (held.arrived, held.waiting_s) == (["a", "b"], 2.0)
+
+
 @pytest.mark.parametrize("sizes", [(60, 60), (10, 10, 10)], ids=["tokens", "slots"])
 def test_more_than_there_is_counts_as_over(sizes: tuple[int, ...]) -> None:
     held = told(*[(1.0, "started", str(name), size) for name, size in enumerate(sizes)])
