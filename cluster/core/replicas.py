@@ -257,4 +257,5 @@ def void_grants(ctx: Context, now: float) -> None:
     for turn in ctx.state.turns.values():
         granted_at = turn.granted_at if turn.phase is Phase.GRANTED else None
         if granted_at is not None and now - granted_at >= ctx.limits.grant_void_s:
+            turn.committed = True  # by its gateway, which waits no longer for a router's word; or it runs
             ctx.requeue(turn, now)

@@ -200,3 +200,14 @@ def test_a_turn_that_waits_where_its_lease_is_over_is_placed_again() -> None:
     drive.booked.clear()
     drive.tell(replace(REPORT, ended=(LeaseId("1-1"),)))
     assert only(drive.tell(told_again("a", committed=True)), Place).turn == "a"
+
+
+def test_a_turn_whose_grant_is_void_is_not_refused_for_it_may_be_running() -> None:
+    drive = Drive()
+    drive.ready(num_slots=1)
+    drive.arrive("a", patience_s=5.0)
+    for _ in range(3):
+        drive.tick(4.0)
+        drive.alive()
+    assert [place.turn for place in drive.heard(Place)] == ["a", "a"]
+    assert not drive.heard(Reject)

@@ -165,6 +165,7 @@ class Machine(RuleBasedStateMachine):
         assert not left, f"lost: {left}"
         view = world.machine.view(world.now)
         assert view.queue == ()
+        assert {replica.replica for replica in view.replicas} == world.fronts.keys(), "a front was forgotten"
         assert all(replica.num_leases == 0 for replica in view.replicas), "a lease never ended"
         assert all(not front.ledger.leases for front in world.fronts.values())
         world.check()
