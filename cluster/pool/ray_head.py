@@ -52,6 +52,7 @@ def start_ray(paths: PoolPaths, node: str) -> str:
     """Starts Ray below this process and connects to it.  Returns its address, `127.0.0.1:port`."""
     import ray
 
+    leave_out_api_server()
     context: Any = ray.init(
         "local",  # never a cluster that the environment names
         namespace=NAMESPACE,
@@ -68,6 +69,20 @@ def start_ray(paths: PoolPaths, node: str) -> str:
         ray.shutdown()
         raise RuntimeError(f"Ray listens on {address}, not on loopback")
     return address
+
+
+def leave_out_api_server() -> None:
+    """Keeps Ray from starting its API server, which nothing of ours asks for.
+
+    Ray 2.60 starts it without a dashboard too, to report usage; with the reports switched off it still
+    asks the metadata addresses of three clouds whether it runs there.  Raises RuntimeError under a Ray
+    that starts it in another way.
+    """
+    from ray._private import services
+
+    if not hasattr(services, "start_api_server"):
+        raise RuntimeError("This Ray is not the version that Hearth pins. Install that one.")
+    services.start_api_server = lambda *_, **__: (None, None)  # what Ray returns where it fails to start
 
 
 def stop_ray() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -11,7 +12,7 @@ from tests.actors.pool import Pool, start_pool, until
 from tests.cli.hearth import free_ports
 from tests.support.tiny_gguf import tiny_gguf
 
-SLOW = {
+SLOW: dict[str, Any] = {
     "answer": "".join(f"{number:03d} " for number in range(50)),
     "num_slots": 3,
     "kv_tokens": 2500,

@@ -18,7 +18,7 @@ from cluster.config import HearthConfig
 from cluster.pool import launch
 from cluster.pool.paths import PoolPaths
 from cluster.pool.processes import Listener, find_processes, listeners
-from cluster.pool.state import PoolState
+from cluster.pool.state import PoolState, Stage
 
 START_S = 90.0
 Found = TypeVar("Found")
@@ -113,10 +113,12 @@ def start_pool(home: Path, config: HearthConfig) -> Pool:
     paths, loading = PoolPaths(home), list[dict[str, Any]]()
     http = httpx.Client(base_url=f"http://127.0.0.1:{config.gateway.http_port}", timeout=10.0)
     supervisor = launch.spawn_supervisor(paths, config)
+
+    def look(_: Stage) -> None:
+        _look(http, loading)
+
     try:
-        state = launch.wait_until_started(
-            paths, supervisor.pid, START_S, lambda _: bool(_look(http, loading))
-        )
+        state = launch.wait_until_started(paths, supervisor.pid, START_S, look)
         until(lambda: _has_loaded(_look(http, loading)), START_S)
         return Pool(paths, state, supervisor, http, loading)
     except BaseException:
@@ -147,7 +149,7 @@ def end(paths: PoolPaths, supervisor: "subprocess.Popen[bytes]") -> None:
     supervisor.wait(10.0)
 
 
-def until(look: Callable[[], Found], timeout_s: float = 20.0, every_s: float = 0.05) -> Found:
+def until(look: Callable[[], Found | None], timeout_s: float = 20.0, every_s: float = 0.05) -> Found:
     """What `look` finds, as soon as that is something."""
     end = time.monotonic() + timeout_s
     while not (found := look()):
@@ -156,6 +158,6 @@ def until(look: Callable[[], Found], timeout_s: float = 20.0, every_s: float = 0
     return found
 
 
-async def soon(look: Callable[[], Found], timeout_s: float = 20.0) -> Found:
+async def soon(look: Callable[[], Found | None], timeout_s: float = 20.0) -> Found:
     """`until`, while streams go on."""
-    return await asyncio.to_thread(until, look, timeout_s)
+    return await asyncio.to_thread(lambda: until(look, timeout_s))
