@@ -1,18 +1,16 @@
-"""The gateway as a named actor: Ray's calls in, one Gateway inside, on an event loop of its own.
+"""The gateway as a named actor: Ray's calls in, one Gateway inside, both on one event loop.
 
-The loop runs in a thread, so that the actor listens from its constructor on: Ray calls nothing else when it
-restarts one, and a fault there, such as a port in use, is told to whoever started it.
+It listens from its constructor on: Ray calls nothing else when it restarts an actor, and a fault there, such
+as a port in use, is told to whoever started it.
 """
 
 import asyncio
 import secrets
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import ray
-import uvloop
 
 from cluster.config import GatewayConfig
 from cluster.core.ids import GatewayId
@@ -20,7 +18,6 @@ from cluster.gateway.gateway import Gateway, GatewaySettings, PortTaken
 from cluster.ports import Delivery
 from cluster.raylink import RayRouter
 
-START_S = 30.0
 PORT_S = 2.0
 """After a crash the ports may be taken for a moment longer than the process lived."""
 
@@ -42,24 +39,22 @@ class GatewayActor:
     Raises PortTaken.
     """
 
-    def __init__(self, config: GatewayConfig) -> None:
+    async def __init__(self, config: GatewayConfig) -> None:
         me = ray.get_runtime_context().current_actor
         gateway = GatewayId(f"gateway-{secrets.token_hex(4)}")
         self._gateway = Gateway(_Router(me), gateway, GatewaySettings.of(config))
-        self._loop = uvloop.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="gateway", daemon=True).start()
-        self._listen()
+        await self._listen()
 
-    def _listen(self) -> None:
+    async def _listen(self) -> None:
         end = time.monotonic() + PORT_S
         while True:
             try:
-                asyncio.run_coroutine_threadsafe(self._gateway.__aenter__(), self._loop).result(START_S)
+                await self._gateway.__aenter__()  # for the life of this process
                 return
             except PortTaken:
                 if time.monotonic() >= end:
                     raise
-                time.sleep(0.1)
+                await asyncio.sleep(0.1)
 
-    def deliver(self, epoch: int, deliveries: Sequence[Delivery]) -> None:
-        asyncio.run_coroutine_threadsafe(self._gateway.deliver(epoch, deliveries), self._loop)
+    async def deliver(self, epoch: int, deliveries: Sequence[Delivery]) -> None:
+        await self._gateway.deliver(epoch, deliveries)
