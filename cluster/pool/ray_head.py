@@ -82,7 +82,8 @@ def leave_out_api_server() -> None:
 
     if not hasattr(services, "start_api_server"):
         raise RuntimeError("This Ray is not the version that Hearth pins. Install that one.")
-    services.start_api_server = lambda *_, **__: (None, None)  # what Ray returns where it fails to start
+    # What Ray itself returns where it fails to start.
+    services.start_api_server = lambda *_, **__: (None, None)  # ty: ignore[invalid-assignment]
 
 
 def stop_ray() -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from tests.cli.hearth import free_ports
-from tests.support.tiny_gguf import tiny_gguf
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.timeout(300)]
 AWAY = "10.255.255"
@@ -25,7 +24,7 @@ import sys
 from openai import OpenAI
 client = OpenAI(base_url=sys.argv[1], api_key="any", max_retries=0, timeout=60)
 answer = client.chat.completions.create(
-    model="tiny", messages=[{"role": "user", "content": "Hello"}], max_tokens=8, temperature=0)
+    model="hearth-guide", messages=[{"role": "user", "content": "Hello"}], max_tokens=8, temperature=0)
 print(answer.choices[0].message.content)
 """
 
@@ -81,11 +80,9 @@ def test_not_one_packet_tries_to_leave(namespace: Namespace) -> None:
     port, grpc_port = free_ports(2)
     ports = ["--port", str(port), "--grpc-port", str(grpc_port)]
     try:
-        up = namespace.hearth("up", "--yes", "--model", str(tiny_gguf()), *ports, "--json")
+        up = namespace.hearth("up", "--yes", *ports, "--json")
         assert up.returncode == 0, up.stdout + up.stderr
-        (model,) = [one["id"] for one in json.loads(up.stdout)["models"] if "tiny" in one["id"]]
-        url = f"http://127.0.0.1:{port}/v1"
-        turn = namespace.run(sys.executable, "-c", TURN.replace('"tiny"', repr(model)), url)
+        turn = namespace.run(sys.executable, "-c", TURN, f"http://127.0.0.1:{port}/v1")
         assert turn.returncode == 0, turn.stderr
         assert len(turn.stdout.strip()) > 0
     finally:
