@@ -30,7 +30,7 @@ async def told(
             reason = choice.finish_reason or reason
         if text and begun is not None:
             begun.set()
-    assert reason == "stop" if max_tokens is None else "length"
+    assert reason == ("stop" if max_tokens is None else "length")
     return text
 
 
