@@ -320,18 +320,21 @@ class World:
     def settle(self) -> None:
         """Lets everything run to its end: wires deliver, engines finish."""
         for _ in range(400):
-            self.pass_time(1.0)
-            self.check()
-            for name in list(self.fronts):
-                while self.to_front.get(name):
-                    self.obey(name)
-            for gateway, pending in self.to_gateway.items():
-                while pending:
-                    self.deliver(gateway)
-            for turn in list(self.turns.values()):
-                if turn.streaming:
-                    self.generate(turn, 200)
+            self._round()
             if all(turn.over for turn in self.turns.values()):
                 break
-        for _ in range(12):  # what was granted to those who left is void after ten seconds
-            self.pass_time(1.0)
+        for _ in range(20):  # a lost measure is given up after five seconds, a grant nobody wants after ten
+            self._round()
+
+    def _round(self) -> None:
+        self.pass_time(1.0)
+        self.check()
+        for name in list(self.fronts):
+            while self.to_front.get(name):
+                self.obey(name)
+        for gateway, pending in self.to_gateway.items():
+            while pending:
+                self.deliver(gateway)
+        for turn in list(self.turns.values()):
+            if turn.streaming:
+                self.generate(turn, 200)
