@@ -111,7 +111,7 @@ def test_turns_for_a_model_that_will_not_load_are_told_why() -> None:
     drive.arrive("a")
     drive.tell(DeploymentWithdrawn(DeploymentId("m"), "the file is cut short", CAUSE))
     drive.tick()
-    assert only(drive.said, Reject).turn == "a"  # ty: ignore[invalid-argument-type]
+    assert only(drive.said, Reject).turn == "a"
     assert "cut short" in str(only(drive.arrive("b"), Reject).error)
 
 
