@@ -10,6 +10,7 @@ import pytest
 from cluster.config import HearthConfig
 from tests.actors.pool import Pool, start_pool, until
 from tests.cli.hearth import free_ports
+from tests.support.by_hand import ByHand
 from tests.support.tiny_gguf import tiny_gguf
 
 SLOW: dict[str, Any] = {
@@ -22,7 +23,7 @@ SLOW: dict[str, Any] = {
 """Says 200 tokens in 10 seconds, so a router can come back meanwhile.  Three of its turns fill it."""
 
 
-def config(broken: Path) -> HearthConfig:
+def config(broken: Path, upstream: str) -> HearthConfig:
     http_port, grpc_port = free_ports(2)
     return HearthConfig.model_validate(
         {
@@ -38,6 +39,7 @@ def config(broken: Path) -> HearthConfig:
                 },
                 {"name": "broken", "source": str(broken)},
             ],
+            "upstreams": [{"name": "hand", "url": upstream, "local_models": ["by-hand"]}],
             "gateway": {"http_port": http_port, "grpc_port": grpc_port},
         }
     )
@@ -48,12 +50,13 @@ class Pools:
 
     def __init__(self, home: Path) -> None:
         self._home, self._pool = home, None
+        self._by_hand = ByHand(home)
 
     def running(self) -> Pool:
         if self._pool is not None and not self._pool.is_running:
             self.end()
         if self._pool is None:
-            self._pool = start_pool(self._home, config(self._broken()))
+            self._pool = start_pool(self._home, config(self._broken(), self._by_hand.url))
         return self._pool
 
     def _broken(self) -> Path:
@@ -67,12 +70,16 @@ class Pools:
             self._pool.end()
             self._pool = None
 
+    def close(self) -> None:
+        self.end()
+        self._by_hand.end()
+
 
 @pytest.fixture(scope="session")
 def pools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pools]:
     pools = Pools(tmp_path_factory.mktemp("pool"))
     yield pools
-    pools.end()
+    pools.close()
 
 
 @pytest.fixture
