@@ -181,7 +181,8 @@ def test_what_a_loading_replica_may_hold_is_not_refused() -> None:
     drive.ready("small", kv_tokens=300, window_tokens=300)
     assert not [each for each in drive.arrive("a", 800) if isinstance(each, Reject)]
     drive.tell(DeploymentWithdrawn(DeploymentId("large"), "too little memory", CAUSE))
-    assert isinstance(only(drive.tell(replace(REPORT, replica=ReplicaId("small"))), Reject).error, Exception)
+    refused = only(drive.tell(replace(REPORT, replica=ReplicaId("small"))), Reject)
+    assert isinstance(refused.error, ContextLengthExceeded)
 
 
 def test_a_refused_grant_is_not_tried_again_before_its_front_is_heard() -> None:
