@@ -48,7 +48,8 @@ bench: $(VENV)/.hearth $(VENV)/.test ## measure a turn through the router agains
 	$(BIN)/python -m bench.first_light $(ARGS)
 
 core-machine-long: $(VENV)/.hearth $(VENV)/.test ## 200,000 random steps through the router machine
-	HEARTH_CORE_STEPS=200000 $(BIN)/python -m pytest tests/core/test_machine_properties.py --timeout 0 $(ARGS)
+	HEARTH_CORE_STEPS=200000 $(BIN)/python -m pytest tests/core/test_machine_properties.py \
+	  --timeout 0 -p no:time_share $(ARGS)
 
 guide: $(VENV)/.hearth $(VENV)/.guide ## train the model that comes along; what was interrupted goes on
 	$(BIN)/python examples/guide_model/train.py --out cluster/models/guide.gguf \

@@ -157,11 +157,13 @@ class RouterLink:
             epoch = await self._call(self._router.post(batch))
             for _ in batch:
                 self._outbox.popleft()
-            if epoch != self.epoch:
+            if epoch > self.epoch:
                 await self._attach()
 
     async def _attach(self) -> None:
         epoch = await self._call(self._router.attach(self.gateway, self))
+        if epoch < self.epoch:
+            raise RouterAway(f"only an older router answers (epoch {epoch} after {self.epoch})")
         self._is_attached = True
         if epoch != self.epoch:
             self.epoch = epoch
