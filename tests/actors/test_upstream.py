@@ -1,5 +1,7 @@
 """What runs on this machine already is in the pool too."""
 
+from openai.types.chat import ChatCompletion
+
 from tests.actors.pool import Pool
 
 
@@ -15,6 +17,7 @@ async def test_a_server_started_by_hand_appears_and_answers(pool: Pool) -> None:
     assert answer.headers["x-hearth-engine"] == "upstream"
     assert answer.headers["x-hearth-locality"] == "local"
     completion = answer.parse()
+    assert isinstance(completion, ChatCompletion)
     assert completion.choices[0].message.content
     assert completion.usage is not None
     assert completion.usage.completion_tokens == 12

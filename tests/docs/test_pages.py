@@ -45,12 +45,12 @@ def test_every_shipped_serve_config_loads(path: Path) -> None:
 
 def test_every_command_is_documented_and_has_an_example() -> None:
     page = (ROOT / "docs/cli.md").read_text()
-    for name, command in get_command(app).commands.items():  # ty: ignore[unresolved-attribute]
+    for name, command in get_command(app).commands.items():  # ty: ignore[missing-attribute]
         assert f"## hearth {name}" in page, name
         assert f"hearth {name}" in command.help + (command.epilog or ""), f"{name} --help has no example"
 
 
 def test_the_readme_names_commands_that_exist() -> None:
-    commands = set(get_command(app).commands)  # ty: ignore[unresolved-attribute]
+    commands = set(get_command(app).commands)  # ty: ignore[missing-attribute]
     named = set(re.findall(r"\bhearth (up|down|\w+)\b", (ROOT / "README.md").read_text()))
     assert {"up", "down", "chat"} <= named & commands
