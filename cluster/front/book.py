@@ -100,6 +100,10 @@ class Book:
 
     async def evict(self, session: SessionKey) -> None:
         """Forgets an idle session; one that runs or is unknown is left as it is."""
+        # A router that waits no longer must not leave it half done.
+        await asyncio.shield(self._evict_idle(session))
+
+    async def _evict_idle(self, session: SessionKey) -> None:
         async with self._lock:
             if session in self.ledger.resident:
                 self._forget([session])

@@ -175,6 +175,20 @@ async def test_a_turn_stopped_while_it_grows_leaves_no_eviction_half_done() -> N
         assert engine.used_tokens <= client.front.book.ledger.resident_tokens
 
 
+async def test_an_evict_goes_on_when_the_router_waits_no_longer() -> None:
+    engine = SlowToForget(FakeSettings())
+    async with serving(engine) as client:
+        await client.turn(ask("x", "idle"))
+        book = client.front.book
+        evicting = asyncio.create_task(book.evict(SessionKey("t", "idle")))
+        await engine.is_forgetting.wait()
+        evicting.cancel()
+        await asyncio.wait({evicting})
+        engine.forgetting.free()
+        assert isinstance((await client.turn(ask("y", "next")))[-1], Ended)
+        assert engine.used_tokens == book.ledger.resident_tokens
+
+
 async def test_many_turns_at_once_never_over_commit_the_engine() -> None:
     engine = FakeEngine(FakeSettings(kv_tokens=400, window_tokens=400, num_slots=3))
     async with serving(engine, SMALL_STEPS) as client:
