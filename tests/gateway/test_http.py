@@ -85,3 +85,21 @@ async def test_a_port_in_use_is_named_with_the_setting_that_moves_it(setting: st
         with pytest.raises(PortTaken, match=f"is in use.*gateway.{setting}"):
             async with Gateway(pool.switch, GatewayId("second"), taken):
                 pass
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "remedy"),
+    [
+        ("POST", "/chat/completions", 404, "The API is under /v1"),
+        ("POST", "/v1/responses", 404, "The API is under /v1"),
+        ("GET", "/v1/chat/completions", 405, "It takes POST."),
+        ("DELETE", "/v1/models", 405, "It takes GET, HEAD."),
+    ],
+)
+async def test_a_wrong_path_is_404_and_a_wrong_method_is_405(
+    method: str, path: str, status: int, remedy: str
+) -> None:
+    async with home() as pool, pool.http.request(method, f"{pool.url}{path}") as answer:
+        body = await answer.json()
+        assert answer.status == status, body
+        assert f"{method} {path} is not served here. {remedy}" in body["error"]["message"]

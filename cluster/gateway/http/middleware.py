@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
@@ -12,19 +12,34 @@ from cluster.gateway.http.context import CONTEXT, MODEL
 from cluster.gateway.http.guard import check_local
 
 log = logging.getLogger(__name__)
+CONSOLE_FILE = "/{path}"  # as aiohttp writes the route /{path:.+}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class NoSuchRoute(InvalidRequest):
-    """A path or method that this gateway does not serve."""
+    """A path that this gateway does not serve, or not by this method; `served` are the methods it takes."""
 
-    def __init__(self, status: int, method: str, path: str) -> None:
-        super().__init__(status, method, path)
-        self.status, self.code = status, "not_found" if status == 404 else "method_not_allowed"
-        self.method, self.path = method, path
+    def __init__(self, method: str, path: str, served: Iterable[str]) -> None:
+        self.method, self.path, self.served = method, path, sorted(served)
+        super().__init__(method, path, self.served)
+        self.status, self.code = (405, "method_not_allowed") if self.served else (404, "not_found")
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path} is not served here. The API is under /v1, the console at /."
+        remedy = (
+            f"It takes {', '.join(self.served)}."
+            if self.served
+            else "The API is under /v1, the console at /."
+        )
+        return f"{self.method} {self.path} is not served here. {remedy}"
+
+
+async def _methods(request: web.Request) -> set[str]:
+    """The methods that serve this path.  The console's catch-all takes every path, so it proves nothing."""
+    served: set[str] = set()
+    for resource in request.app.router.resources():
+        if resource.canonical != CONSOLE_FILE:
+            served |= (await resource.resolve(request))[1]
+    return served
 
 
 @web.middleware
@@ -49,7 +64,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except HearthError as error:
         return error_response(error)
     except web.HTTPException as fault:
-        return error_response(NoSuchRoute(fault.status, request.method, request.path))
+        if fault.status not in (404, 405):
+            raise
+        return error_response(NoSuchRoute(request.method, request.path, await _methods(request)))
     except asyncio.CancelledError:
         raise
     except Exception as fault:  # the client is told, whatever it is
