@@ -27,6 +27,9 @@ GUIDE = "hearth-guide"
 HTTP_PORT = 8420
 GRPC_PORT = 8421
 
+MESSAGES = {"extra_forbidden": "there is no such field", "missing": "is missing"}
+"""Our words where the checker's own say too little, by the kind of fault."""
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,95}$")]
 
@@ -125,7 +128,8 @@ def parse(body: object, where: str) -> HearthConfig:
     try:
         return HearthConfig.model_validate(body)
     except ValidationError as fault:
-        first = fault.errors()[0]
+        # A mistyped name is both unknown and missing: the unknown one is what its writer finds again.
+        first = min(fault.errors(), key=lambda error: error["type"] != "extra_forbidden")
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
-        problem = f"{first['msg']} (got {first.get('input')!r:.80})."
+        problem = f"{MESSAGES.get(first['type'], first['msg'])} (got {first.get('input')!r:.80})."
         raise InvalidField(f"{where}:{path.lstrip('.')}", problem, "See docs/config.md.") from fault

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.config import HearthConfig, ModelConfig
+from cluster.config import HearthConfig, ModelConfig, parse
+from cluster.core.errors import InvalidField
 from cluster.doctor.check import Verdict
 from cluster.doctor.machine import check_disk, check_gpus, check_python
 from cluster.doctor.models import check_model, check_models, memory_parts
@@ -148,3 +149,8 @@ def test_a_taken_port_ends_the_start_before_it_begins(hearth: Hearth) -> None:
 def _left(hearth: Hearth) -> list[str]:
     """What a refused start has written, but for the lock that it held."""
     return [path.name for path in hearth.home.rglob("*") if path.is_file() and path.name != "lock"]
+
+
+def test_a_mistyped_field_is_named_as_it_was_written() -> None:
+    with pytest.raises(InvalidField, match=r"models\[0\]\.nme: there is no such field"):
+        parse({"models": [{"nme": "a", "source": "a.gguf"}]}, "hearth.yaml")
