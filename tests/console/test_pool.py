@@ -132,6 +132,8 @@ async def test_a_phone_shows_one_view_at_a_time_without_scrolling_sideways(
     await expect(console.page.get_by_role("heading", name="studio")).to_be_visible(visible=view == "Pool")
     await expect(console.page.locator("#log")).to_be_visible(visible=view == "Chat")
     assert await console.page.evaluate("document.documentElement.scrollWidth") <= 360
+    cut = "[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth).length"
+    assert await console.page.evaluate(cut) == 0, "the last column of a table is out of view"
 
 
 async def test_everything_is_reached_by_keyboard(gateway: StandIn, console: Watched) -> None:
