@@ -64,7 +64,7 @@ def check_replicas(view: dict[str, Any]) -> list[Check]:
 def _check_model(model: dict[str, Any]) -> Check:
     name = f"Model {model['model']}"
     if model["state"] == "ready":
-        return ok(name, f"{model['num_replicas']} replicas, {model['window_tokens']:,} tokens")
+        return ok(name, f"replicas: {model['num_replicas']}, window: {model['window_tokens']:,} tokens")
     if model["state"] == "failed":
         return fail(name, model["reason"] or "It did not load.", "See: hearth logs replica")
     return warn(name, model["state"], "Wait for it: hearth status")

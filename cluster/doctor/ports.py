@@ -21,7 +21,7 @@ def check_port(gateway: GatewayConfig, field: str) -> Check:
     if problem == errno.EACCES:
         return fail(name, f"This user may not listen on port {port}.", _choose_another(field))
     holder = port_holder(port) or "another program, which this user cannot see"
-    return fail(name, f"Port {port} is taken by {holder}.", f"End it, or {_choose_another(field)}")
+    return fail(name, f"Port {port} is taken by {holder}.", f"End it. {_choose_another(field)}")
 
 
 def check_ports_differ(gateway: GatewayConfig) -> Check:
@@ -31,7 +31,7 @@ def check_ports_differ(gateway: GatewayConfig) -> Check:
 
 
 def _choose_another(field: str) -> str:
-    return f"choose another port: hearth up {OPTIONS[field]} PORT (gateway.{field} in hearth.yaml)."
+    return f"Choose another port: hearth up {OPTIONS[field]} PORT (gateway.{field} in hearth.yaml)."
 
 
 def _bind(host: str, port: int) -> int | None:
