@@ -7,10 +7,12 @@ from typing import Any
 import httpx
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
+    EntryNotFoundError,
     HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
+    RepositoryNotFoundError,
 )
 from huggingface_hub.utils import tqdm as HubBar  # noqa: N812 - it is a class
 
@@ -28,7 +30,7 @@ def list_files(repository: str) -> list[str]:
     """
     try:
         folder = snapshot_download(repository, local_files_only=True)
-        cached = [path.name for path in Path(folder).glob("*.gguf")]
+        cached = [path.relative_to(folder).as_posix() for path in Path(folder).rglob("*.gguf")]
     except (LocalEntryNotFoundError, HFValidationError):
         cached = []
     return cached or _ask(repository)
@@ -74,8 +76,15 @@ def _bar(name: str, progress: Callable[[Loading], None]) -> type[HubBar]:
 
 
 def _unreachable(what: str, fault: Exception) -> EngineFault:
-    reason = str(fault).strip().split("\n")[0]
-    return EngineFault(
-        f"hf:{what} could not be had: {reason}",
-        "Check name and network (and HF_HUB_OFFLINE), or download the file and name its path.",
-    )
+    """The hub's own words may quote a request; ours say what it means."""
+    if isinstance(fault, RepositoryNotFoundError | EntryNotFoundError | HFValidationError):
+        problem, remedy = (
+            "is not there, or not for everybody",
+            "Check the name; a private one needs HF_TOKEN.",
+        )
+    elif isinstance(fault, OfflineModeIsEnabled):
+        problem, remedy = "is not on this disk, and HF_HUB_OFFLINE is set", "Unset it for the download."
+    else:
+        problem = f"could not be had ({type(fault).__name__})"
+        remedy = "Check name and network, and start again: what has come is kept."
+    return EngineFault(f"hf:{what} {problem}.", f"{remedy} Or download the file and name its path.")

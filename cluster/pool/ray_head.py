@@ -37,6 +37,8 @@ def ray_environment(paths: PoolPaths, inherited: Mapping[str, str]) -> dict[str,
         "RAY_AUTH_TOKEN_PATH": str(paths.token),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1" if sys.platform == "darwin" else "0",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_XET": "1",  # it would speak to hosts that nobody named
         "RAY_raylet_start_wait_time_s": "120",
         "AUTOSCALER_METRIC_PORT": "0",
         "DASHBOARD_METRIC_PORT": "0",
