@@ -34,7 +34,7 @@ class Hub(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Hub  # ty: ignore[invalid-method-override]
+    server: Hub  # ty: ignore[incompatible-mutable-override]
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
