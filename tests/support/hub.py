@@ -6,7 +6,7 @@ nowhere, keeps one revision, and knows one token.
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(repositories: Mapping[str, Mapping[str, bytes]]) -> Iterator[Hub]:
+def serving(repositories: Mapping[str, Mapping[str, bytes]]) -> Generator[Hub]:
     hub = Hub(repositories)
     thread = threading.Thread(target=hub.serve_forever, daemon=True)
     thread.start()
