@@ -18,7 +18,7 @@ class FrontLimits:
     prepare_s: float = 60.0
     embed_s: float = 300.0
     evict_s: float = 10.0
-    pace_s: float = 0.01
+    pace_s: float = 0.02
     pending_bytes: int = 8 * 1024 * 1024
     body_bytes: int = 64 * 1024 * 1024
     body_s: float = 30.0
