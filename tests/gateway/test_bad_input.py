@@ -159,15 +159,6 @@ async def test_a_prompt_over_the_window_is_told_in_the_words_that_agents_know(st
     )
 
 
-async def test_other_paths_and_methods_are_told_where_the_api_is() -> None:
-    async with home() as pool:
-        async with pool.http.get(f"{pool.url}/v1/chat/completions") as answer:
-            assert answer.status in (404, 405)
-            assert "under /v1" in (await answer.json())["error"]["message"]
-        async with pool.http.post(f"{pool.url}/v2/nothing", data=b"{}") as answer:
-            assert answer.status in (404, 405)
-
-
 @pytest.mark.parametrize(
     "headers",
     [
