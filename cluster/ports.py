@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cluster.core.commands import ToGateway
+from cluster.core.commands import ToGateway, ToLoader
 from cluster.core.events import Event, ReplicaReady
 from cluster.core.ids import GatewayId
 from cluster.core.view import LoadingStatus, PoolView
@@ -26,6 +26,18 @@ class GatewayPort(Protocol):
 
     async def deliver(self, epoch: int, deliveries: Sequence[Delivery]) -> None:
         """Takes commands in, in order.  Those of an epoch older than the newest seen are dropped."""
+        ...
+
+
+class LoaderPort(Protocol):
+    """Where the router sends Load and Unload."""
+
+    async def carry_out(self, epoch: int, commands: Sequence[ToLoader]) -> None:
+        """Takes commands in, in order, and returns before they are done; what was done is reported.
+
+        One that is done or under way already changes nothing.  Those of an epoch older than the newest seen
+        are dropped.
+        """
         ...
 
 
@@ -52,6 +64,14 @@ class RouterPort(Protocol):
         ...
 
     async def view(self) -> PoolView: ...
+
+
+class LoaderRouterPort(RouterPort, Protocol):
+    """The router, as the loader sees it."""
+
+    async def attach_loader(self, port: LoaderPort) -> int:
+        """The one loader of the pool is there; its LoaderReport follows by `post`."""
+        ...
 
 
 class RouterAway(ConnectionError):

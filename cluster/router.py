@@ -13,7 +13,7 @@ from typing import Self
 import aiohttp
 
 from cluster import codec
-from cluster.core.commands import Command, Measure, Place, ToFront, ToGateway
+from cluster.core.commands import Command, Measure, Place, ToFront, ToGateway, ToLoader
 from cluster.core.events import DeploymentWithdrawn, Event, GatewayUp, ReplicaReady, Tick, TurnArrived
 from cluster.core.ids import BootId, Cause, DeploymentId, GatewayId, LeaseId, ReplicaId
 from cluster.core.machine import RouterMachine
@@ -159,6 +159,8 @@ class Router:
             gateway = self._gateways.get(command.gateway)
             if gateway is not None:
                 gateway.outbox.put(Delivery(command, self._ticket(command)))
+            return
+        if isinstance(command, ToLoader):
             return
         front = self._fronts.get(command.replica)
         if front is not None and front.boot == command.boot:

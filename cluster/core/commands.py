@@ -3,6 +3,7 @@
 | to       | commands |
 |----------|----------|
 | gateways | Place, Queue, Commit, Reject, Measure |
+| loader   | Load, Unload |
 | fronts   | Extend, Preempt, Evict, Drain, Spill, Restore, Move |
 
 What became of a command comes back as an event, or does not come back: the machine then acts on the
@@ -15,6 +16,7 @@ from cluster.core.errors import HearthError
 from cluster.core.ids import (
     BootId,
     Cause,
+    DeploymentId,
     GatewayId,
     LeaseId,
     NodeId,
@@ -22,6 +24,7 @@ from cluster.core.ids import (
     SessionKey,
     TurnId,
 )
+from cluster.core.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +46,19 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The turn waits: `position` 1 is next, `estimate_s` is the honest expectation."""
+    """The turn waits: `position` 1 is next, `estimate_s` is the honest expectation.
+
+    `loading`: the stage in which the turn's model is on its way, empty where it does not wait for that;
+    `fraction` 0..1 of the stage, None where it cannot be known.
+    """
 
     turn: TurnId
     gateway: GatewayId
     position: int
     estimate_s: float
     cause: Cause
+    loading: str = ""
+    fraction: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +165,24 @@ class Move:
     cause: Cause
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Start the deployment in this layout.  Said again until a LoaderReport names it."""
+
+    deployment: DeploymentId
+    layout: Layout
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Unload:
+    """End the deployment and free its memory.  Said again until no LoaderReport names it."""
+
+    deployment: DeploymentId
+    cause: Cause
+
+
 ToGateway = Place | Queue | Commit | Reject | Measure
 ToFront = Extend | Preempt | Evict | Drain | Spill | Restore | Move
-Command = ToGateway | ToFront
+ToLoader = Load | Unload
+Command = ToGateway | ToFront | ToLoader

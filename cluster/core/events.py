@@ -3,7 +3,9 @@
 | from     | events |
 |----------|--------|
 | nodes    | NodeUp, NodeReport, NodeGone |
-| people   | DeploymentDeclared, DeploymentWithdrawn, DrainAsked |
+| people   | DeploymentDeclared, DeploymentWithdrawn, DrainAsked, LoadAsked, UnloadAsked |
+| loader   | LoaderReport, LoadFailed |
+| replicas | DeploymentLoading |
 | fronts   | ReplicaReady, ReplicaReport, ReplicaDraining, ReplicaGone, |
 |          | LeaseStarted, ExtensionAsked, LeaseEnded |
 | gateways | GatewayUp, TurnArrived, TurnMeasured, FirstToken, TurnFinished, TurnCancelled, |
@@ -16,7 +18,15 @@ them all.  Sizes are in tokens unless the name says bytes; durations are seconds
 
 from dataclasses import dataclass
 
-from cluster.core.facts import Capacity, Feature, LeaseView, Locality, Privacy, ResidentView, Speed
+from cluster.core.facts import (
+    Capacity,
+    Feature,
+    LeaseView,
+    Locality,
+    Privacy,
+    ResidentView,
+    Speed,
+)
 from cluster.core.ids import (
     BootId,
     Cause,
@@ -28,51 +38,19 @@ from cluster.core.ids import (
     SessionKey,
     TurnId,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class NodeUp:
-    node: NodeId
-    memory_bytes: int
-    cause: Cause
-
-
-@dataclass(frozen=True, slots=True)
-class NodeReport:
-    node: NodeId
-    memory_free_bytes: int
-    cause: Cause
-
-
-@dataclass(frozen=True, slots=True)
-class NodeGone:
-    node: NodeId
-    cause: Cause
-
-
-@dataclass(frozen=True, slots=True)
-class DeploymentDeclared:
-    """A deployment that shall run.  Turns for its model wait for it instead of being unknown."""
-
-    deployment: DeploymentId
-    model: str
-    locality: Locality
-    cause: Cause
-
-
-@dataclass(frozen=True, slots=True)
-class DeploymentWithdrawn:
-    """A deployment that will not run (again): its start was given up, or it was taken out."""
-
-    deployment: DeploymentId
-    reason: str
-    cause: Cause
-
-
-@dataclass(frozen=True, slots=True)
-class DrainAsked:
-    replica: ReplicaId
-    cause: Cause
+from cluster.core.pool_events import (
+    DeploymentDeclared,
+    DeploymentLoading,
+    DeploymentWithdrawn,
+    DrainAsked,
+    LoadAsked,
+    LoaderReport,
+    LoadFailed,
+    NodeGone,
+    NodeReport,
+    NodeUp,
+    UnloadAsked,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +253,11 @@ Event = (
     | DeploymentDeclared
     | DeploymentWithdrawn
     | DrainAsked
+    | LoadAsked
+    | UnloadAsked
+    | LoaderReport
+    | LoadFailed
+    | DeploymentLoading
     | ReplicaReady
     | ReplicaReport
     | ReplicaDraining

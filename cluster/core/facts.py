@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cluster.core.ids import LeaseId, SessionKey, TurnId
+from cluster.core.ids import DeploymentId, LeaseId, SessionKey, TurnId
+from cluster.core.layout import Layout
 
 
 class Locality(StrEnum):
@@ -65,6 +66,18 @@ class LeaseView:
     turn: TurnId
     session: SessionKey
     reserved_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedView:
+    """A deployment as the loader has it: started with this layout, and holding its memory.
+
+    `ending`: it was told to unload, and is on its way out.
+    """
+
+    deployment: DeploymentId
+    layout: Layout
+    ending: bool = False
 
 
 @dataclass(frozen=True, slots=True)

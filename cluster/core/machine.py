@@ -10,12 +10,13 @@ The work of a `handle` is: take the fact in, then, if room may have appeared, lo
 
 from typing import assert_never
 
-from cluster.core import clock, replicas, turns
+from cluster.core import clock, life, replicas, turns
 from cluster.core.check import check_state
 from cluster.core.commands import Command
 from cluster.core.context import Context, Limits
 from cluster.core.events import (
     DeploymentDeclared,
+    DeploymentLoading,
     DeploymentWithdrawn,
     DrainAsked,
     Event,
@@ -25,6 +26,9 @@ from cluster.core.events import (
     GrantRefused,
     LeaseEnded,
     LeaseStarted,
+    LoadAsked,
+    LoaderReport,
+    LoadFailed,
     NodeGone,
     NodeReport,
     NodeUp,
@@ -38,6 +42,7 @@ from cluster.core.events import (
     TurnCancelled,
     TurnFinished,
     TurnMeasured,
+    UnloadAsked,
 )
 from cluster.core.ids import ReplicaId
 from cluster.core.placement import Policy, nearest_prefix
@@ -64,7 +69,7 @@ class RouterMachine:
         commands, ctx.commands = ctx.commands, []
         return commands
 
-    def _take_in(self, event: Event, now: float) -> None:  # noqa: C901 - one line an event
+    def _take_in(self, event: Event, now: float) -> None:  # noqa: C901, PLR0915 - one line an event
         ctx = self._ctx
         match event:
             case NodeUp():
@@ -79,6 +84,16 @@ class RouterMachine:
                 replicas.withdrawn(ctx, event, now)
             case DrainAsked():
                 replicas.drain_asked(ctx, event, now)
+            case LoadAsked():
+                life.load_asked(ctx, event, now)
+            case UnloadAsked():
+                life.unload_asked(ctx, event, now)
+            case LoaderReport():
+                life.loader_report(ctx, event, now)
+            case LoadFailed():
+                life.load_failed(ctx, event, now)
+            case DeploymentLoading():
+                life.loading(ctx, event, now)
             case ReplicaReady():
                 replicas.ready(ctx, event, now)
             case ReplicaReport():

@@ -10,9 +10,13 @@ from cluster.core.facts import Capacity, Feature, Locality, Speed
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
+    """`models_bytes`: memory that engines may hold here; `held_bytes`: what those loaded do."""
+
     node: str
     memory_bytes: int
     memory_free_bytes: int
+    models_bytes: int = 0
+    held_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,13 @@ class WaitingTurn:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """`state`: ready, loading or failed (then `reason` says why).  `window_tokens`: what a client may use:
-    the smaller of the model's window and the largest KV memory; 0 while loading."""
+    """`state`: unloaded, loading, ready, unloading or failed (then `reason` says why).
+
+    `window_tokens`: what a client may use: the smaller of the model's window and the largest KV memory; 0
+    while loading.  `engine`, `quantisation`, `nodes`, `memory_bytes`, `flags`: of its layout, empty while
+    unloaded. `stage` and `fraction`: how far its start has come.  `num_running`, `num_waiting`: turns.
+    `managed`: it can be loaded and unloaded (upstreams cannot).
+    """
 
     model: str
     state: str
@@ -75,6 +84,20 @@ class ModelStatus:
     features: frozenset[Feature]
     num_replicas: int
     reason: str = ""
+    engine: str = ""
+    quantisation: str = ""
+    nodes: tuple[str, ...] = ()
+    memory_bytes: int = 0
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    flags: frozenset[str] = frozenset()
+    stage: str = ""
+    fraction: float | None = None
+    keep_warm: bool = False
+    managed: bool = False
+    priority: int = 0
+    num_running: int = 0
+    num_waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +119,10 @@ class Counters:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    num_loads: int = 0
+    num_loads_failed: int = 0
+    num_unloads: int = 0
+    num_swaps: int = 0
 
 
 @dataclass(frozen=True, slots=True)

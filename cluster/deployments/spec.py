@@ -1,31 +1,39 @@
 """What a replica is told to run."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from cluster.config import ModelConfig, UpstreamConfig
+from cluster.core.layout import Layout
 from cluster.deployments.engine import Engine
+from cluster.deployments.gang import Host
 
 
 class ReplicaSpec(BaseModel):
-    """`settings` are those of the engine kind: FakeSettings, ModelConfig, or UpstreamConfig with the `model`
-    that this replica stands for.  The front listens on `host`, which is `node`'s own address.  An engine
-    that loads weights holds at most `memory_bytes`; 0: what it finds free.
+    """`settings` are those of the engine kind: FakeSettings, ModelConfig, or UpstreamConfig with the
+    `model` that this replica stands for.  The front listens on `host`, which is `node`'s own address.  An
+    engine that loads weights holds at most `memory_bytes`; 0: what it finds free.  `layout`: what the
+    router chose, None for an upstream; `memory_bytes` is then that of its first shard.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     deployment: str
     node: str
-    engine: Literal["fake", "llamacpp", "upstream"]
+    engine: Literal["fake", "llamacpp", "vllm", "mlx", "upstream"]
     settings: dict[str, Any]
     host: str = "127.0.0.1"
     memory_bytes: int = 0
+    layout: Layout | None = None
 
 
-def make_engine(spec: ReplicaSpec) -> Engine:
-    """A new engine, not started.  Raises pydantic's ValidationError on settings that are not its kind's."""
+def make_engine(spec: ReplicaSpec, hosts: Sequence[Host] = ()) -> Engine:
+    """A new engine, not started; its ranks run on `hosts`, one each, rank 0 first.
+
+    Raises pydantic's ValidationError on settings that are not its kind's.
+    """
     match spec.engine:
         case "fake":
             from cluster.deployments.fake import FakeEngine, FakeSettings
@@ -38,6 +46,16 @@ def make_engine(spec: ReplicaSpec) -> Engine:
             return LlamaCppEngine(
                 config, lambda: min(limit, free_memory_bytes()) if limit else free_memory_bytes()
             )
+        case "vllm":
+            from cluster.deployments.vllm import VllmEngine
+
+            assert spec.layout is not None
+            return VllmEngine(ModelConfig.model_validate(spec.settings), spec.layout, hosts)
+        case "mlx":
+            from cluster.deployments.mlx import MlxEngine
+
+            assert spec.layout is not None
+            return MlxEngine(ModelConfig.model_validate(spec.settings), spec.layout, hosts)
         case "upstream":
             from cluster.deployments.upstream import UpstreamEngine
 

