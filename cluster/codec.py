@@ -1,10 +1,12 @@
 """Events and commands as bytes, for the journal and for the way to the fronts.
 
 A frozen dataclass becomes a msgpack map `{"kind": its class name, field: value, ...}`; nested ones, enums,
-sets and tuples are restored from the annotations, so a new event needs no line here.
+sets and tuples are restored from the annotations, so a new event needs no line here.  Mappings hold plain
+values by plain keys.
 """
 
 import types
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -12,14 +14,11 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgpack
 
-from cluster.core import commands, errors
+from cluster.core import errors
 from cluster.core.commands import Command
 from cluster.core.events import Event
 
-_KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind
-    for kind in (*get_args(Event), *get_args(commands.ToGateway), *get_args(commands.ToFront))
-}
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (*get_args(Event), *get_args(Command))}
 
 
 def encode(item: Event | Command) -> bytes:
@@ -45,6 +44,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any field of any event
             return sorted(_plain(item) for item in value)
         case tuple():
             return [_plain(item) for item in value]
+        case Mapping():
+            return {key: _plain(item) for key, item in value.items()}
         case _ if is_dataclass(value):
             return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
         case _:

@@ -23,7 +23,7 @@ from cluster.core.errors import (
 from cluster.core.events import Event
 
 EVENTS = get_args(Event)
-COMMANDS = (*get_args(commands.ToGateway), *get_args(commands.ToFront))
+COMMANDS = get_args(commands.Command)
 NUMBERS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
 TEXTS = st.text(max_size=20)
 ERRORS = st.one_of(
