@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
 from cluster.core.errors import ContextLengthExceeded
 from cluster.core.ids import SessionKey
-from cluster.deployments.engine import Engine
+from cluster.deployments.engine import Engine, EngineFacts, Loading
 from cluster.wire import Delta, Ended, Failed, Frame, Sampling, Tokens, TurnRequest
 
 _numbers = count(1)
@@ -21,7 +22,9 @@ class EngineKit:
     `question`: its greedy answer has at least 12 tokens.  `num_running`: sequences that compute at the
     engine itself now.  `kill`: what a crash is.  `leftovers`: processes and files it would leave behind.
     `control_ids`: ids that only a template may put into a prompt; `control_words`: how people could write
-    them.  `num_prefix_tokens`: how much of a first turn its second must find again.
+    them.  `num_prefix_tokens`: how much of a first turn its second must find again.  `forgets`: an eviction
+    takes effect at once; an engine that reuses idle memory by itself need not.  `start_s`: how long a start
+    may take.
     """
 
     make: Callable[[], Engine]
@@ -33,6 +36,53 @@ class EngineKit:
     control_ids: frozenset[int] = frozenset()
     control_words: tuple[str, ...] = ()
     num_prefix_tokens: int = 1
+    forgets: bool = True
+    start_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """An engine that has started, and what it said meanwhile."""
+
+    engine: Engine
+    facts: EngineFacts
+    loadings: Sequence[Loading]
+
+
+@asynccontextmanager
+async def started(kit: EngineKit) -> AsyncGenerator[Running]:
+    engine, loadings = kit.make(), list[Loading]()
+    try:
+        async with asyncio.timeout(kit.start_s):
+            facts = await engine.start(loadings.append)
+        yield Running(engine, facts, loadings)
+    finally:
+        await engine.stop()
+        assert kit.leftovers(engine) == []
+
+
+class Shared:
+    """One engine for many tests: started for the first, and again after one that ended it."""
+
+    def __init__(self, kit: EngineKit) -> None:
+        self._kit = kit
+        self._running: Running | None = None
+        self._died: asyncio.Task[str] | None = None
+        self._stack = AsyncExitStack()
+
+    async def running(self) -> Running:
+        if self._died is not None and self._died.done():
+            await self.close()
+        if self._running is None:
+            self._running = await self._stack.enter_async_context(started(self._kit))
+            self._died = asyncio.create_task(self._running.engine.died())
+        return self._running
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+        if self._died is not None:
+            self._died.cancel()
+        self._running = self._died = None
 
 
 @dataclass
@@ -63,10 +113,10 @@ class Answer:
         return last
 
 
-def ask(text: str, session: str = "s", max_tokens: int | None = 24) -> TurnRequest:
+def ask(text: str, session: str = "s", max_tokens: int | None = 24, tenant: str = "t") -> TurnRequest:
     return TurnRequest(
         turn=f"turn-{next(_numbers)}",
-        session=SessionKey("t", session),
+        session=SessionKey(tenant, session),
         model="any",
         messages=({"role": "user", "content": text},),
         max_tokens=max_tokens,
