@@ -126,6 +126,11 @@ class RouterLink:
             self._last_view = now, await self._call(self._router.view())
         return self._last_view[1]
 
+    async def post(self, event: Event) -> None:
+        """Says it now; the next view shows what came of it.  Raises RouterAway."""
+        await self._call(self._router.post((event,)))
+        self._last_view = None
+
     async def run(self) -> None:
         while True:
             self._woken.clear()

@@ -8,10 +8,16 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The turn waits: `position` 1 is next."""
+    """The turn waits: `position` 1 is next.
+
+    `loading`: the stage in which its model is on its way, empty where it does not wait for that;
+    `fraction` 0..1 of the stage, None where it cannot be known.
+    """
 
     position: int
     estimate_s: float
+    loading: str = ""
+    fraction: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

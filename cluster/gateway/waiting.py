@@ -86,7 +86,7 @@ class Waiting:
                 case Measure() as measure:
                     await self._measure(measure, delivery.ticket)
                 case Queue() as queue:
-                    await sink(Queued(queue.position, queue.estimate_s))
+                    await sink(Queued(queue.position, queue.estimate_s, queue.loading, queue.fraction))
                 case Commit():
                     await self._commit(sink)
                 case Reject() as reject:

@@ -22,6 +22,8 @@ def build(context: HttpContext) -> web.Application:
             web.get("/metrics", pool.metrics),
             web.get("/api/view", pool.view),
             web.get("/api/view/stream", pool.view_stream),
+            web.post("/api/models/{model:.+}/load", pool.load),
+            web.post("/api/models/{model:.+}/unload", pool.unload),
             web.get("/", files.file),
             web.get("/{path:.+}", files.file),
         ]

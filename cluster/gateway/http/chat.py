@@ -10,7 +10,17 @@ from cluster.gateway.http.context import CONTEXT, MODEL
 from cluster.gateway.http.stream import EventStream
 from cluster.gateway.openai.chat_request import ChatRequest, read_chat
 from cluster.gateway.openai.chunks import DONE, Chunks, Head, Message, computed_body, error_event
-from cluster.gateway.pieces import Committed, Content, Finished, Piece, Placed, Reasoning, Silence, ToolCall
+from cluster.gateway.pieces import (
+    Committed,
+    Content,
+    Finished,
+    Piece,
+    Placed,
+    Queued,
+    Reasoning,
+    Silence,
+    ToolCall,
+)
 from cluster.gateway.turns import new_turn_id
 
 
@@ -77,19 +87,22 @@ class _ChatStream:
         self._session = asked.turn.session.session
         self._chunks = Chunks(head, asked.own_usage)
         self._placed: Placed | None = None
+        self._queued: Queued | None = None
         self.stream = EventStream(request)
 
     async def tell(self, piece: Piece) -> None:
         match piece:
             case Placed():
-                self._placed = piece
+                self._placed, self._queued = piece, None
                 self._request[MODEL] = self._turn.model
                 await self._begin()
+            case Queued():
+                self._queued = piece
+                await self._show_life()
             case Committed():
                 await self._begin()
             case Silence():
-                if self.stream.has_begun:
-                    await self.stream.write(self._chunks.empty())
+                await self._show_life()
             case Finished():
                 computed = computed_body(self._placed, self._session)
                 await self.stream.write(self._chunks.last(piece, computed))
@@ -100,7 +113,12 @@ class _ChatStream:
 
     async def _begin(self) -> None:
         if not self.stream.has_begun:
-            await self.stream.begin(where_headers(self._placed, self._session), self._chunks.empty())
+            first = self._chunks.empty(self._queued)
+            await self.stream.begin(where_headers(self._placed, self._session), first)
+
+    async def _show_life(self) -> None:
+        if self.stream.has_begun:
+            await self.stream.write(self._chunks.empty(self._queued))
 
     async def fail(self, error: HearthError) -> None:
         """In the stream where it has begun, else as an answer of its own."""

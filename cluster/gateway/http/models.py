@@ -2,25 +2,21 @@
 
 from aiohttp import web
 
-from cluster.core.errors import Overloaded
 from cluster.core.view import PoolView
 from cluster.gateway.embedding import embed
 from cluster.gateway.http.body import read_object
 from cluster.gateway.http.chat import where_headers
 from cluster.gateway.http.context import CONTEXT, MODEL
+from cluster.gateway.lifecycle import view_of
 from cluster.gateway.openai.embeddings import embeddings_body, read_embeddings
 from cluster.gateway.openai.models import model_body, models_body
 from cluster.gateway.pieces import Placed
 from cluster.gateway.turns import new_turn_id
-from cluster.ports import RouterAway
 
 
 async def pool_view(request: web.Request) -> PoolView:
     """Raises Overloaded where no router answers."""
-    try:
-        return await request.app[CONTEXT].turns.link.view()
-    except RouterAway as fault:
-        raise Overloaded("its router does not answer") from fault
+    return await view_of(request.app[CONTEXT].turns.link)
 
 
 async def models(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""The pool for people and for their tools: /healthz, /metrics, /api/view and its stream."""
+"""The pool for people and for their tools: /healthz, /metrics, /api/view and its stream, /api/models."""
 
 import asyncio
 from dataclasses import asdict
@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from cluster.core.view import PoolView
+from cluster.gateway import lifecycle
 from cluster.gateway.http.context import CONTEXT
 from cluster.gateway.http.models import pool_view
 from cluster.gateway.http.stream import EventStream
@@ -47,6 +48,19 @@ async def _view_or_none(request: web.Request) -> PoolView | None:
 
 async def view(request: web.Request) -> web.Response:
     return web.json_response(view_body(await pool_view(request)))
+
+
+async def load(request: web.Request) -> web.Response:
+    """Answers at once, with the model as it is now."""
+    return _asked(await lifecycle.load(request.app[CONTEXT].turns.link, request.match_info["model"]))
+
+
+async def unload(request: web.Request) -> web.Response:
+    return _asked(await lifecycle.unload(request.app[CONTEXT].turns.link, request.match_info["model"]))
+
+
+def _asked(asked: lifecycle.Asked) -> web.Response:
+    return web.json_response({"model": _plain(asdict(asked.model)), "note": asked.note})
 
 
 async def view_stream(request: web.Request) -> web.StreamResponse:

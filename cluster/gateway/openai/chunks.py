@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 from cluster.core.errors import HearthError
-from cluster.gateway.pieces import Content, Finished, Placed, Reasoning, Said, ToolCall, Usage
+from cluster.gateway.pieces import Content, Finished, Placed, Queued, Reasoning, Said, ToolCall, Usage
 from cluster.wire import JsonObject
 
 DONE = b"data: [DONE]\n\n"
@@ -49,6 +49,14 @@ def computed_body(placed: Placed | None, session: str) -> JsonObject:
     }
 
 
+def waiting_body(queued: Queued) -> JsonObject:
+    """What a turn waits for, for clients that show it."""
+    waits: JsonObject = {"position": queued.position, "estimate_s": round(queued.estimate_s, 1)}
+    if not queued.loading:
+        return {"state": "waiting", **waits}
+    return {"state": "loading", "stage": queued.loading, "fraction": queued.fraction, **waits}
+
+
 class Chunks:
     """`own_usage`: usage in a last chunk without choices, as OpenAI sends it to those who ask for it;
     others read `choices[0]` of every chunk, so they find it beside the finish reason."""
@@ -56,9 +64,10 @@ class Chunks:
     def __init__(self, head: Head, own_usage: bool) -> None:
         self._head, self._own_usage = head, own_usage
 
-    def empty(self) -> bytes:
-        """The role and no text: the first chunk, and a sign of life later."""
-        return self._chunk({"role": "assistant", "content": ""})
+    def empty(self, queued: Queued | None = None) -> bytes:
+        """The role and no text: the first chunk, and a sign of life later that says what is waited for."""
+        extra = None if queued is None else {"hearth": waiting_body(queued)}
+        return self._chunk({"role": "assistant", "content": ""}, extra=extra)
 
     def said(self, piece: Said) -> bytes:
         return self._chunk(_delta(piece))

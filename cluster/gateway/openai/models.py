@@ -32,5 +32,8 @@ def _model(model: ModelStatus, created: int) -> JsonObject:
         "state": model.state,
         "features": sorted(model.features),
         "num_replicas": model.num_replicas,
+        "engine": model.engine,
+        "quantisation": model.quantisation,
+        "flags": sorted(model.flags),
     }
     return {**body, "reason": model.reason} if model.reason else body

@@ -21,8 +21,10 @@ def placement(placed: Placed, session: str) -> pb.Placement:
 def response(piece: Piece, where: pb.Placement | None) -> pb.ChatResponse | None:
     """None where the piece is nothing to a gRPC client, whose connection keeps itself alive."""
     match piece:
-        case Queued(position, estimate_s):
-            return pb.ChatResponse(waiting=pb.Waiting(position=position, estimate_s=estimate_s))
+        case Queued(position, estimate_s, stage, fraction):
+            loading = _loading(stage, fraction) if stage else None
+            waiting = pb.Waiting(position=position, estimate_s=estimate_s, loading=loading)
+            return pb.ChatResponse(waiting=waiting)
         case Placed():
             return pb.ChatResponse(placement=where)
         case Content(text):
@@ -54,10 +56,14 @@ def _finished(piece: Finished, where: pb.Placement | None) -> pb.Finished:
 
 
 def models(view: PoolView) -> pb.ListModelsResponse:
-    return pb.ListModelsResponse(models=map(_model, view.models))
+    return pb.ListModelsResponse(models=map(model, view.models))
 
 
-def _model(model: ModelStatus) -> pb.Model:
+def _loading(stage: str, fraction: float | None) -> pb.Loading:
+    return pb.Loading(stage=stage) if fraction is None else pb.Loading(stage=stage, fraction=fraction)
+
+
+def model(model: ModelStatus) -> pb.Model:
     return pb.Model(
         name=model.model,
         state=model.state,
@@ -66,12 +72,31 @@ def _model(model: ModelStatus) -> pb.Model:
         window_tokens=model.window_tokens,
         features=sorted(model.features),
         num_replicas=model.num_replicas,
+        engine=model.engine,
+        quantisation=model.quantisation,
+        nodes=model.nodes,
+        memory_bytes=model.memory_bytes,
+        tensor_parallel=model.tensor_parallel,
+        pipeline_parallel=model.pipeline_parallel,
+        flags=sorted(model.flags),
+        loading=_loading(model.stage, model.fraction) if model.state == "loading" else None,
+        keep_warm=model.keep_warm,
+        managed=model.managed,
+        priority=model.priority,
+        num_running=model.num_running,
+        num_waiting=model.num_waiting,
     )
 
 
 def cluster(view: PoolView) -> pb.GetClusterResponse:
     nodes = [
-        pb.Node(name=node.node, memory_bytes=node.memory_bytes, memory_free_bytes=node.memory_free_bytes)
+        pb.Node(
+            name=node.node,
+            memory_bytes=node.memory_bytes,
+            memory_free_bytes=node.memory_free_bytes,
+            models_bytes=node.models_bytes,
+            held_bytes=node.held_bytes,
+        )
         for node in view.nodes
     ]
     return pb.GetClusterResponse(

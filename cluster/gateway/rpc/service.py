@@ -5,23 +5,26 @@
 | 400, 413 | INVALID_ARGUMENT |
 | 401      | UNAUTHENTICATED |
 | 404      | NOT_FOUND |
+| 409      | FAILED_PRECONDITION |
 | 503      | UNAVAILABLE, with `retry-after-s`: RESOURCE_EXHAUSTED would make clients give up |
 | 500      | INTERNAL |
 """
 
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import NoReturn
 
 import grpc
 
-from cluster.core.errors import HearthError, Overloaded, ServerError
+from cluster.core.errors import HearthError, ServerError
 from cluster.core.view import PoolView
+from cluster.gateway import lifecycle
 from cluster.gateway.openai.chat_request import ChatRequest
 from cluster.gateway.pieces import Placed
 from cluster.gateway.rpc import answers
 from cluster.gateway.rpc.requests import read_request
 from cluster.gateway.turns import Turns, new_turn_id
-from cluster.ports import RouterAway
 from protos.hearth.v1 import hearth_pb2 as pb
 from protos.hearth.v1 import hearth_pb2_grpc
 
@@ -31,6 +34,7 @@ _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
     404: grpc.StatusCode.NOT_FOUND,
+    409: grpc.StatusCode.FAILED_PRECONDITION,
     413: grpc.StatusCode.INVALID_ARGUMENT,
     503: grpc.StatusCode.UNAVAILABLE,
 }
@@ -82,11 +86,35 @@ class HearthService(hearth_pb2_grpc.HearthServiceServicer):
     ) -> pb.GetClusterResponse:
         return answers.cluster(await self._view(context))
 
+    async def LoadModel(self, request: pb.LoadModelRequest, context: Context) -> None:  # noqa: N802
+        """Writes by itself, as Chat does: whoever goes away leaves the model loading."""
+        link = self._turns.link
+        async with _telling(context):
+            asked = await lifecycle.load(link, request.model)
+            async for model in lifecycle.follow(link, asked.model):
+                await context.write(pb.LoadModelResponse(model=answers.model(model)))
+
+    async def UnloadModel(  # noqa: N802
+        self, request: pb.UnloadModelRequest, context: Context
+    ) -> pb.UnloadModelResponse:
+        async with _telling(context):
+            asked = await lifecycle.unload(self._turns.link, request.model)
+            return pb.UnloadModelResponse(model=answers.model(asked.model), note=asked.note)
+        raise AssertionError("abort raises")
+
     async def _view(self, context: Context) -> PoolView:
-        try:
-            return await self._turns.link.view()
-        except RouterAway:
-            await _abort(context, Overloaded("its router does not answer"))
+        async with _telling(context):
+            return await lifecycle.view_of(self._turns.link)
+        raise AssertionError("abort raises")
+
+
+@asynccontextmanager
+async def _telling(context: Context) -> AsyncGenerator[None]:
+    """Ends the call with the contract's error where one comes up inside."""
+    try:
+        yield
+    except HearthError as error:
+        await _abort(context, error)
 
 
 async def _abort(context: Context, error: HearthError) -> NoReturn:

@@ -24,19 +24,19 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/hearth/v1/hearth.proto\x12\thearth.v1\"\x83\x02\n\x0b\x43hatRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12$\n\x08messages\x18\x02 \x03(\x0b\x32\x12.hearth.v1.Message\x12\x17\n\nmax_tokens\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12%\n\x08sampling\x18\x04 \x01(\x0b\x32\x13.hearth.v1.Sampling\x12\x1e\n\x05tools\x18\x05 \x03(\x0b\x32\x0f.hearth.v1.Tool\x12\x13\n\x0btool_choice\x18\x06 \x01(\t\x12\x12\n\nsession_id\x18\x07 \x01(\t\x12\x12\n\ngeneration\x18\x08 \x01(\x03\x12\x13\n\x0bjson_schema\x18\t \x01(\tB\r\n\x0b_max_tokens\"\x8c\x01\n\x07Message\x12\x1d\n\x04role\x18\x01 \x01(\x0e\x32\x0f.hearth.v1.Role\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\x12\n\nimage_urls\x18\x03 \x03(\t\x12\'\n\ntool_calls\x18\x04 \x03(\x0b\x32\x13.hearth.v1.ToolCall\x12\x14\n\x0ctool_call_id\x18\x05 \x01(\t\"|\n\x08Sampling\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x0c\n\x04stop\x18\x04 \x03(\tB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x07\n\x05_seed\"=\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\nparameters\x18\x03 \x01(\t\"7\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\"\xe9\x01\n\x0c\x43hatResponse\x12%\n\x07waiting\x18\x01 \x01(\x0b\x32\x12.hearth.v1.WaitingH\x00\x12)\n\tplacement\x18\x02 \x01(\x0b\x32\x14.hearth.v1.PlacementH\x00\x12\x11\n\x07\x63ontent\x18\x03 \x01(\tH\x00\x12\x13\n\treasoning\x18\x04 \x01(\tH\x00\x12-\n\ttool_call\x18\x05 \x01(\x0b\x32\x18.hearth.v1.ToolCallDeltaH\x00\x12\'\n\x08\x66inished\x18\x06 \x01(\x0b\x32\x13.hearth.v1.FinishedH\x00\x42\x07\n\x05\x65vent\"/\n\x07Waiting\x12\x10\n\x08position\x18\x01 \x01(\x05\x12\x12\n\nestimate_s\x18\x02 \x01(\x01\"d\n\tPlacement\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12%\n\x08locality\x18\x03 \x01(\x0e\x32\x13.hearth.v1.Locality\x12\x12\n\nsession_id\x18\x04 \x01(\t\"U\n\rToolCallDelta\x12\r\n\x05index\x18\x01 \x01(\x05\x12\"\n\x05\x62\x65gin\x18\x02 \x01(\x0b\x32\x13.hearth.v1.ToolCall\x12\x11\n\targuments\x18\x03 \x01(\t\"}\n\x08\x46inished\x12\'\n\x06reason\x18\x01 \x01(\x0e\x32\x17.hearth.v1.FinishReason\x12\x1f\n\x05usage\x18\x02 \x01(\x0b\x32\x10.hearth.v1.Usage\x12\'\n\tplacement\x18\x03 \x01(\x0b\x32\x14.hearth.v1.Placement\"P\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x03\x12\x15\n\rcached_tokens\x18\x02 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\x03\"\x13\n\x11ListModelsRequest\"6\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.hearth.v1.Model\"\x9a\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12%\n\x08locality\x18\x04 \x01(\x0e\x32\x13.hearth.v1.Locality\x12\x15\n\rwindow_tokens\x18\x05 \x01(\x03\x12\x10\n\x08\x66\x65\x61tures\x18\x06 \x03(\t\x12\x14\n\x0cnum_replicas\x18\x07 \x01(\x05\"\x13\n\x11GetClusterRequest\"~\n\x12GetClusterResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x1e\n\x05nodes\x18\x02 \x03(\x0b\x32\x0f.hearth.v1.Node\x12$\n\x08replicas\x18\x03 \x03(\x0b\x32\x12.hearth.v1.Replica\x12\x13\n\x0bnum_waiting\x18\x04 \x01(\x05\"E\n\x04Node\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\x12\x19\n\x11memory_free_bytes\x18\x03 \x01(\x03\"\xe6\x01\n\x07Replica\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12%\n\x08locality\x18\x05 \x01(\x0e\x32\x13.hearth.v1.Locality\x12\r\n\x05state\x18\x06 \x01(\t\x12\x11\n\tkv_tokens\x18\x07 \x01(\x03\x12\x17\n\x0freserved_tokens\x18\x08 \x01(\x03\x12\x17\n\x0fresident_tokens\x18\t \x01(\x03\x12\x11\n\tnum_slots\x18\n \x01(\x05\x12\x12\n\nnum_leases\x18\x0b \x01(\x05*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04*M\n\x08Locality\x12\x18\n\x14LOCALITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eLOCALITY_LOCAL\x10\x01\x12\x13\n\x0fLOCALITY_HOSTED\x10\x02*}\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x1c\n\x18\x46INISH_REASON_TOOL_CALLS\x10\x03\x32\xe0\x01\n\rHearthService\x12\x39\n\x04\x43hat\x12\x16.hearth.v1.ChatRequest\x1a\x17.hearth.v1.ChatResponse0\x01\x12I\n\nListModels\x12\x1c.hearth.v1.ListModelsRequest\x1a\x1d.hearth.v1.ListModelsResponse\x12I\n\nGetCluster\x12\x1c.hearth.v1.GetClusterRequest\x1a\x1d.hearth.v1.GetClusterResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/hearth/v1/hearth.proto\x12\thearth.v1\"\x83\x02\n\x0b\x43hatRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12$\n\x08messages\x18\x02 \x03(\x0b\x32\x12.hearth.v1.Message\x12\x17\n\nmax_tokens\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12%\n\x08sampling\x18\x04 \x01(\x0b\x32\x13.hearth.v1.Sampling\x12\x1e\n\x05tools\x18\x05 \x03(\x0b\x32\x0f.hearth.v1.Tool\x12\x13\n\x0btool_choice\x18\x06 \x01(\t\x12\x12\n\nsession_id\x18\x07 \x01(\t\x12\x12\n\ngeneration\x18\x08 \x01(\x03\x12\x13\n\x0bjson_schema\x18\t \x01(\tB\r\n\x0b_max_tokens\"\x8c\x01\n\x07Message\x12\x1d\n\x04role\x18\x01 \x01(\x0e\x32\x0f.hearth.v1.Role\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\x12\n\nimage_urls\x18\x03 \x03(\t\x12\'\n\ntool_calls\x18\x04 \x03(\x0b\x32\x13.hearth.v1.ToolCall\x12\x14\n\x0ctool_call_id\x18\x05 \x01(\t\"|\n\x08Sampling\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x0c\n\x04stop\x18\x04 \x03(\tB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x07\n\x05_seed\"=\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\nparameters\x18\x03 \x01(\t\"7\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\"\xe9\x01\n\x0c\x43hatResponse\x12%\n\x07waiting\x18\x01 \x01(\x0b\x32\x12.hearth.v1.WaitingH\x00\x12)\n\tplacement\x18\x02 \x01(\x0b\x32\x14.hearth.v1.PlacementH\x00\x12\x11\n\x07\x63ontent\x18\x03 \x01(\tH\x00\x12\x13\n\treasoning\x18\x04 \x01(\tH\x00\x12-\n\ttool_call\x18\x05 \x01(\x0b\x32\x18.hearth.v1.ToolCallDeltaH\x00\x12\'\n\x08\x66inished\x18\x06 \x01(\x0b\x32\x13.hearth.v1.FinishedH\x00\x42\x07\n\x05\x65vent\"T\n\x07Waiting\x12\x10\n\x08position\x18\x01 \x01(\x05\x12\x12\n\nestimate_s\x18\x02 \x01(\x01\x12#\n\x07loading\x18\x03 \x01(\x0b\x32\x12.hearth.v1.Loading\"<\n\x07Loading\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x15\n\x08\x66raction\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_fraction\"d\n\tPlacement\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12%\n\x08locality\x18\x03 \x01(\x0e\x32\x13.hearth.v1.Locality\x12\x12\n\nsession_id\x18\x04 \x01(\t\"U\n\rToolCallDelta\x12\r\n\x05index\x18\x01 \x01(\x05\x12\"\n\x05\x62\x65gin\x18\x02 \x01(\x0b\x32\x13.hearth.v1.ToolCall\x12\x11\n\targuments\x18\x03 \x01(\t\"}\n\x08\x46inished\x12\'\n\x06reason\x18\x01 \x01(\x0e\x32\x17.hearth.v1.FinishReason\x12\x1f\n\x05usage\x18\x02 \x01(\x0b\x32\x10.hearth.v1.Usage\x12\'\n\tplacement\x18\x03 \x01(\x0b\x32\x14.hearth.v1.Placement\"P\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x03\x12\x15\n\rcached_tokens\x18\x02 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\x03\"\x13\n\x11ListModelsRequest\"6\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.hearth.v1.Model\"\xad\x03\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12%\n\x08locality\x18\x04 \x01(\x0e\x32\x13.hearth.v1.Locality\x12\x15\n\rwindow_tokens\x18\x05 \x01(\x03\x12\x10\n\x08\x66\x65\x61tures\x18\x06 \x03(\t\x12\x14\n\x0cnum_replicas\x18\x07 \x01(\x05\x12\x0e\n\x06\x65ngine\x18\x08 \x01(\t\x12\x14\n\x0cquantisation\x18\t \x01(\t\x12\r\n\x05nodes\x18\n \x03(\t\x12\x14\n\x0cmemory_bytes\x18\x0b \x01(\x03\x12\x17\n\x0ftensor_parallel\x18\x0c \x01(\x05\x12\x19\n\x11pipeline_parallel\x18\r \x01(\x05\x12\r\n\x05\x66lags\x18\x0e \x03(\t\x12#\n\x07loading\x18\x0f \x01(\x0b\x32\x12.hearth.v1.Loading\x12\x11\n\tkeep_warm\x18\x10 \x01(\x08\x12\x0f\n\x07managed\x18\x11 \x01(\x08\x12\x10\n\x08priority\x18\x12 \x01(\x05\x12\x13\n\x0bnum_running\x18\x13 \x01(\x05\x12\x13\n\x0bnum_waiting\x18\x14 \x01(\x05\"!\n\x10LoadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"4\n\x11LoadModelResponse\x12\x1f\n\x05model\x18\x01 \x01(\x0b\x32\x10.hearth.v1.Model\"#\n\x12UnloadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"D\n\x13UnloadModelResponse\x12\x1f\n\x05model\x18\x01 \x01(\x0b\x32\x10.hearth.v1.Model\x12\x0c\n\x04note\x18\x02 \x01(\t\"\x13\n\x11GetClusterRequest\"~\n\x12GetClusterResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x1e\n\x05nodes\x18\x02 \x03(\x0b\x32\x0f.hearth.v1.Node\x12$\n\x08replicas\x18\x03 \x03(\x0b\x32\x12.hearth.v1.Replica\x12\x13\n\x0bnum_waiting\x18\x04 \x01(\x05\"o\n\x04Node\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\x12\x19\n\x11memory_free_bytes\x18\x03 \x01(\x03\x12\x14\n\x0cmodels_bytes\x18\x04 \x01(\x03\x12\x12\n\nheld_bytes\x18\x05 \x01(\x03\"\xe6\x01\n\x07Replica\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12%\n\x08locality\x18\x05 \x01(\x0e\x32\x13.hearth.v1.Locality\x12\r\n\x05state\x18\x06 \x01(\t\x12\x11\n\tkv_tokens\x18\x07 \x01(\x03\x12\x17\n\x0freserved_tokens\x18\x08 \x01(\x03\x12\x17\n\x0fresident_tokens\x18\t \x01(\x03\x12\x11\n\tnum_slots\x18\n \x01(\x05\x12\x12\n\nnum_leases\x18\x0b \x01(\x05*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04*M\n\x08Locality\x12\x18\n\x14LOCALITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eLOCALITY_LOCAL\x10\x01\x12\x13\n\x0fLOCALITY_HOSTED\x10\x02*}\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x1c\n\x18\x46INISH_REASON_TOOL_CALLS\x10\x03\x32\xf8\x02\n\rHearthService\x12\x39\n\x04\x43hat\x12\x16.hearth.v1.ChatRequest\x1a\x17.hearth.v1.ChatResponse0\x01\x12I\n\nListModels\x12\x1c.hearth.v1.ListModelsRequest\x1a\x1d.hearth.v1.ListModelsResponse\x12H\n\tLoadModel\x12\x1b.hearth.v1.LoadModelRequest\x1a\x1c.hearth.v1.LoadModelResponse0\x01\x12L\n\x0bUnloadModel\x12\x1d.hearth.v1.UnloadModelRequest\x1a\x1e.hearth.v1.UnloadModelResponse\x12I\n\nGetCluster\x12\x1c.hearth.v1.GetClusterRequest\x1a\x1d.hearth.v1.GetClusterResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.hearth.v1.hearth_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=2065
-  _globals['_ROLE']._serialized_end=2160
-  _globals['_LOCALITY']._serialized_start=2162
-  _globals['_LOCALITY']._serialized_end=2239
-  _globals['_FINISHREASON']._serialized_start=2241
-  _globals['_FINISHREASON']._serialized_end=2366
+  _globals['_ROLE']._serialized_start=2677
+  _globals['_ROLE']._serialized_end=2772
+  _globals['_LOCALITY']._serialized_start=2774
+  _globals['_LOCALITY']._serialized_end=2851
+  _globals['_FINISHREASON']._serialized_start=2853
+  _globals['_FINISHREASON']._serialized_end=2978
   _globals['_CHATREQUEST']._serialized_start=45
   _globals['_CHATREQUEST']._serialized_end=304
   _globals['_MESSAGE']._serialized_start=307
@@ -50,29 +50,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHATRESPONSE']._serialized_start=696
   _globals['_CHATRESPONSE']._serialized_end=929
   _globals['_WAITING']._serialized_start=931
-  _globals['_WAITING']._serialized_end=978
-  _globals['_PLACEMENT']._serialized_start=980
-  _globals['_PLACEMENT']._serialized_end=1080
-  _globals['_TOOLCALLDELTA']._serialized_start=1082
-  _globals['_TOOLCALLDELTA']._serialized_end=1167
-  _globals['_FINISHED']._serialized_start=1169
-  _globals['_FINISHED']._serialized_end=1294
-  _globals['_USAGE']._serialized_start=1296
-  _globals['_USAGE']._serialized_end=1376
-  _globals['_LISTMODELSREQUEST']._serialized_start=1378
-  _globals['_LISTMODELSREQUEST']._serialized_end=1397
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1399
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1453
-  _globals['_MODEL']._serialized_start=1456
-  _globals['_MODEL']._serialized_end=1610
-  _globals['_GETCLUSTERREQUEST']._serialized_start=1612
-  _globals['_GETCLUSTERREQUEST']._serialized_end=1631
-  _globals['_GETCLUSTERRESPONSE']._serialized_start=1633
-  _globals['_GETCLUSTERRESPONSE']._serialized_end=1759
-  _globals['_NODE']._serialized_start=1761
-  _globals['_NODE']._serialized_end=1830
-  _globals['_REPLICA']._serialized_start=1833
-  _globals['_REPLICA']._serialized_end=2063
-  _globals['_HEARTHSERVICE']._serialized_start=2369
-  _globals['_HEARTHSERVICE']._serialized_end=2593
+  _globals['_WAITING']._serialized_end=1015
+  _globals['_LOADING']._serialized_start=1017
+  _globals['_LOADING']._serialized_end=1077
+  _globals['_PLACEMENT']._serialized_start=1079
+  _globals['_PLACEMENT']._serialized_end=1179
+  _globals['_TOOLCALLDELTA']._serialized_start=1181
+  _globals['_TOOLCALLDELTA']._serialized_end=1266
+  _globals['_FINISHED']._serialized_start=1268
+  _globals['_FINISHED']._serialized_end=1393
+  _globals['_USAGE']._serialized_start=1395
+  _globals['_USAGE']._serialized_end=1475
+  _globals['_LISTMODELSREQUEST']._serialized_start=1477
+  _globals['_LISTMODELSREQUEST']._serialized_end=1496
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1498
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1552
+  _globals['_MODEL']._serialized_start=1555
+  _globals['_MODEL']._serialized_end=1984
+  _globals['_LOADMODELREQUEST']._serialized_start=1986
+  _globals['_LOADMODELREQUEST']._serialized_end=2019
+  _globals['_LOADMODELRESPONSE']._serialized_start=2021
+  _globals['_LOADMODELRESPONSE']._serialized_end=2073
+  _globals['_UNLOADMODELREQUEST']._serialized_start=2075
+  _globals['_UNLOADMODELREQUEST']._serialized_end=2110
+  _globals['_UNLOADMODELRESPONSE']._serialized_start=2112
+  _globals['_UNLOADMODELRESPONSE']._serialized_end=2180
+  _globals['_GETCLUSTERREQUEST']._serialized_start=2182
+  _globals['_GETCLUSTERREQUEST']._serialized_end=2201
+  _globals['_GETCLUSTERRESPONSE']._serialized_start=2203
+  _globals['_GETCLUSTERRESPONSE']._serialized_end=2329
+  _globals['_NODE']._serialized_start=2331
+  _globals['_NODE']._serialized_end=2442
+  _globals['_REPLICA']._serialized_start=2445
+  _globals['_REPLICA']._serialized_end=2675
+  _globals['_HEARTHSERVICE']._serialized_start=2981
+  _globals['_HEARTHSERVICE']._serialized_end=3357
 # @@protoc_insertion_point(module_scope)

@@ -125,12 +125,22 @@ class ChatResponse(_message.Message):
     def __init__(self, waiting: _Optional[_Union[Waiting, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., content: _Optional[str] = ..., reasoning: _Optional[str] = ..., tool_call: _Optional[_Union[ToolCallDelta, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ...) -> None: ...
 
 class Waiting(_message.Message):
-    __slots__ = ("position", "estimate_s")
+    __slots__ = ("position", "estimate_s", "loading")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     ESTIMATE_S_FIELD_NUMBER: _ClassVar[int]
+    LOADING_FIELD_NUMBER: _ClassVar[int]
     position: int
     estimate_s: float
-    def __init__(self, position: _Optional[int] = ..., estimate_s: _Optional[float] = ...) -> None: ...
+    loading: Loading
+    def __init__(self, position: _Optional[int] = ..., estimate_s: _Optional[float] = ..., loading: _Optional[_Union[Loading, _Mapping]] = ...) -> None: ...
+
+class Loading(_message.Message):
+    __slots__ = ("stage", "fraction")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    stage: str
+    fraction: float
+    def __init__(self, stage: _Optional[str] = ..., fraction: _Optional[float] = ...) -> None: ...
 
 class Placement(_message.Message):
     __slots__ = ("node", "engine", "locality", "session_id")
@@ -185,7 +195,7 @@ class ListModelsResponse(_message.Message):
     def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "state", "reason", "locality", "window_tokens", "features", "num_replicas")
+    __slots__ = ("name", "state", "reason", "locality", "window_tokens", "features", "num_replicas", "engine", "quantisation", "nodes", "memory_bytes", "tensor_parallel", "pipeline_parallel", "flags", "loading", "keep_warm", "managed", "priority", "num_running", "num_waiting")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -193,6 +203,19 @@ class Model(_message.Message):
     WINDOW_TOKENS_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     NUM_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    QUANTISATION_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TENSOR_PARALLEL_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_PARALLEL_FIELD_NUMBER: _ClassVar[int]
+    FLAGS_FIELD_NUMBER: _ClassVar[int]
+    LOADING_FIELD_NUMBER: _ClassVar[int]
+    KEEP_WARM_FIELD_NUMBER: _ClassVar[int]
+    MANAGED_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    NUM_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    NUM_WAITING_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: str
     reason: str
@@ -200,7 +223,46 @@ class Model(_message.Message):
     window_tokens: int
     features: _containers.RepeatedScalarFieldContainer[str]
     num_replicas: int
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., locality: _Optional[_Union[Locality, str]] = ..., window_tokens: _Optional[int] = ..., features: _Optional[_Iterable[str]] = ..., num_replicas: _Optional[int] = ...) -> None: ...
+    engine: str
+    quantisation: str
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    memory_bytes: int
+    tensor_parallel: int
+    pipeline_parallel: int
+    flags: _containers.RepeatedScalarFieldContainer[str]
+    loading: Loading
+    keep_warm: bool
+    managed: bool
+    priority: int
+    num_running: int
+    num_waiting: int
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., locality: _Optional[_Union[Locality, str]] = ..., window_tokens: _Optional[int] = ..., features: _Optional[_Iterable[str]] = ..., num_replicas: _Optional[int] = ..., engine: _Optional[str] = ..., quantisation: _Optional[str] = ..., nodes: _Optional[_Iterable[str]] = ..., memory_bytes: _Optional[int] = ..., tensor_parallel: _Optional[int] = ..., pipeline_parallel: _Optional[int] = ..., flags: _Optional[_Iterable[str]] = ..., loading: _Optional[_Union[Loading, _Mapping]] = ..., keep_warm: _Optional[bool] = ..., managed: _Optional[bool] = ..., priority: _Optional[int] = ..., num_running: _Optional[int] = ..., num_waiting: _Optional[int] = ...) -> None: ...
+
+class LoadModelRequest(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    def __init__(self, model: _Optional[str] = ...) -> None: ...
+
+class LoadModelResponse(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: Model
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
+
+class UnloadModelRequest(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    def __init__(self, model: _Optional[str] = ...) -> None: ...
+
+class UnloadModelResponse(_message.Message):
+    __slots__ = ("model", "note")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    model: Model
+    note: str
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ..., note: _Optional[str] = ...) -> None: ...
 
 class GetClusterRequest(_message.Message):
     __slots__ = ()
@@ -219,14 +281,18 @@ class GetClusterResponse(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ..., num_waiting: _Optional[int] = ...) -> None: ...
 
 class Node(_message.Message):
-    __slots__ = ("name", "memory_bytes", "memory_free_bytes")
+    __slots__ = ("name", "memory_bytes", "memory_free_bytes", "models_bytes", "held_bytes")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     MEMORY_FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MODELS_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HELD_BYTES_FIELD_NUMBER: _ClassVar[int]
     name: str
     memory_bytes: int
     memory_free_bytes: int
-    def __init__(self, name: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ...) -> None: ...
+    models_bytes: int
+    held_bytes: int
+    def __init__(self, name: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., models_bytes: _Optional[int] = ..., held_bytes: _Optional[int] = ...) -> None: ...
 
 class Replica(_message.Message):
     __slots__ = ("name", "node", "model", "engine", "locality", "state", "kv_tokens", "reserved_tokens", "resident_tokens", "num_slots", "num_leases")

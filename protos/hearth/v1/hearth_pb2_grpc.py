@@ -44,6 +44,16 @@ class HearthServiceStub:
                 request_serializer=protos_dot_hearth_dot_v1_dot_hearth__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=protos_dot_hearth_dot_v1_dot_hearth__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.LoadModel = channel.unary_stream(
+                '/hearth.v1.HearthService/LoadModel',
+                request_serializer=protos_dot_hearth_dot_v1_dot_hearth__pb2.LoadModelRequest.SerializeToString,
+                response_deserializer=protos_dot_hearth_dot_v1_dot_hearth__pb2.LoadModelResponse.FromString,
+                _registered_method=True)
+        self.UnloadModel = channel.unary_unary(
+                '/hearth.v1.HearthService/UnloadModel',
+                request_serializer=protos_dot_hearth_dot_v1_dot_hearth__pb2.UnloadModelRequest.SerializeToString,
+                response_deserializer=protos_dot_hearth_dot_v1_dot_hearth__pb2.UnloadModelResponse.FromString,
+                _registered_method=True)
         self.GetCluster = channel.unary_unary(
                 '/hearth.v1.HearthService/GetCluster',
                 request_serializer=protos_dot_hearth_dot_v1_dot_hearth__pb2.GetClusterRequest.SerializeToString,
@@ -68,6 +78,21 @@ class HearthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LoadModel(self, request, context):
+        """Loads a model now, idle ones unloaded for it where need be, and tells how far it has come until it is ready.
+        Whoever leaves the stream leaves the model loading. One that could not be loaded is FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnloadModel(self, request, context):
+        """Gives a model's memory back: turns in flight end first, its next turn loads it again. Answers at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCluster(self, request, context):
         """The pool as its router sees it.
         """
@@ -87,6 +112,16 @@ def add_HearthServiceServicer_to_server(servicer, server):
                     servicer.ListModels,
                     request_deserializer=protos_dot_hearth_dot_v1_dot_hearth__pb2.ListModelsRequest.FromString,
                     response_serializer=protos_dot_hearth_dot_v1_dot_hearth__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'LoadModel': grpc.unary_stream_rpc_method_handler(
+                    servicer.LoadModel,
+                    request_deserializer=protos_dot_hearth_dot_v1_dot_hearth__pb2.LoadModelRequest.FromString,
+                    response_serializer=protos_dot_hearth_dot_v1_dot_hearth__pb2.LoadModelResponse.SerializeToString,
+            ),
+            'UnloadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnloadModel,
+                    request_deserializer=protos_dot_hearth_dot_v1_dot_hearth__pb2.UnloadModelRequest.FromString,
+                    response_serializer=protos_dot_hearth_dot_v1_dot_hearth__pb2.UnloadModelResponse.SerializeToString,
             ),
             'GetCluster': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCluster,
@@ -148,6 +183,60 @@ class HearthService:
             '/hearth.v1.HearthService/ListModels',
             protos_dot_hearth_dot_v1_dot_hearth__pb2.ListModelsRequest.SerializeToString,
             protos_dot_hearth_dot_v1_dot_hearth__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/hearth.v1.HearthService/LoadModel',
+            protos_dot_hearth_dot_v1_dot_hearth__pb2.LoadModelRequest.SerializeToString,
+            protos_dot_hearth_dot_v1_dot_hearth__pb2.LoadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnloadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hearth.v1.HearthService/UnloadModel',
+            protos_dot_hearth_dot_v1_dot_hearth__pb2.UnloadModelRequest.SerializeToString,
+            protos_dot_hearth_dot_v1_dot_hearth__pb2.UnloadModelResponse.FromString,
             options,
             channel_credentials,
             insecure,
