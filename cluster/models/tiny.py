@@ -52,6 +52,7 @@ THINKING = (
 {% endif %}"""
 )
 
+PRE_TOKENIZERS = {"llama": "gpt-2", "qwen2": "qwen2"}
 TEMPLATES = {"chatml": CHATML, "thinking": THINKING, "plain": PLAIN}
 
 
@@ -61,6 +62,7 @@ class Shape:
 
     `is_wild`: it also ends its answers and says pieces of characters; otherwise it talks on in ASCII.
     `has_start_token`: every prompt begins with `<|endoftext|>`, and the template says so too.
+    `architecture`: qwen2 has biases on queries, keys and values, and turns heads in halves.
     """
 
     layers: int = 4
@@ -74,6 +76,7 @@ class Shape:
     pooling: gguf.PoolingType | None = None
     is_wild: bool = False
     has_start_token: bool = False
+    architecture: Literal["llama", "qwen2"] = "llama"
     seed: int = 7
 
     @property
@@ -85,7 +88,7 @@ def write(path: Path, shape: Shape = Shape()) -> Path:
     """Writes the model to `path`, replacing it in one step, and returns `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
-    writer = gguf.GGUFWriter(fresh, "llama")
+    writer = gguf.GGUFWriter(fresh, shape.architecture)
     _describe(writer, shape)
     num_tokens = _add_tokenizer(writer, shape)
     for name, weight in _weights(shape, num_tokens):
@@ -122,7 +125,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, shape: Shape) -> int:
     types = [gguf.TokenType.NORMAL] * len(normal)
     types += [gguf.TokenType.USER_DEFINED] * len(MARKERS) + [gguf.TokenType.CONTROL] * len(CONTROL)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
+    writer.add_tokenizer_pre(PRE_TOKENIZERS[shape.architecture])
     writer.add_vocab_size(len(tokens))
     writer.add_token_list(tokens)
     writer.add_token_types(types)
@@ -150,6 +153,9 @@ def _weights(shape: Shape, num_tokens: int) -> Iterator[tuple[str, np.ndarray]]:
         yield f"blk.{layer}.attn_q.weight", matrix(width, width)
         yield f"blk.{layer}.attn_k.weight", matrix(kv_width, width)
         yield f"blk.{layer}.attn_v.weight", matrix(kv_width, width)
+        if shape.architecture == "qwen2":
+            for part, rows in (("q", width), ("k", kv_width), ("v", kv_width)):
+                yield f"blk.{layer}.attn_{part}.bias", matrix(1, rows)[0]
         yield f"blk.{layer}.attn_output.weight", matrix(width, width)
         yield f"blk.{layer}.ffn_norm.weight", np.ones(width, np.float32)
         yield f"blk.{layer}.ffn_gate.weight", matrix(hidden, width)
