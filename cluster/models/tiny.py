@@ -13,6 +13,7 @@ import gguf
 import numpy as np
 
 from cluster.deployments.partials import byte_letters
+from cluster.models import recital
 
 CONTROL = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
 MARKERS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
@@ -53,7 +54,9 @@ THINKING = (
 )
 
 PRE_TOKENIZERS = {"llama": "gpt-2", "qwen2": "qwen2"}
-TEMPLATES = {"chatml": CHATML, "thinking": THINKING, "plain": PLAIN}
+RECITING = CHATML + "{%- if add_generation_prompt and think %}<think>\n{% endif %}" + recital.RECITE
+
+TEMPLATES = {"chatml": CHATML, "thinking": THINKING, "plain": PLAIN, "reciting": RECITING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Shape:
 
     `is_wild`: it also ends its answers and says pieces of characters; otherwise it talks on in ASCII.
     `has_start_token`: every prompt begins with `<|endoftext|>`, and the template says so too.
+    template "reciting": it also knows the lines of `recital` by heart, and `think` opens its reasoning.
     `architecture`: qwen2 has biases on queries, keys and values, and turns heads in halves.
     """
 
@@ -72,7 +76,7 @@ class Shape:
     hidden: int = 384
     window: int = 4096
     extra_tokens: int = 0
-    template: Literal["chatml", "thinking", "plain"] | None = "chatml"
+    template: Literal["chatml", "thinking", "plain", "reciting"] | None = "chatml"
     pooling: gguf.PoolingType | None = None
     is_wild: bool = False
     has_start_token: bool = False
@@ -83,6 +87,10 @@ class Shape:
     def head(self) -> int:
         return self.width // self.heads
 
+    @property
+    def recites(self) -> bool:
+        return self.template == "reciting"
+
 
 def write(path: Path, shape: Shape = Shape()) -> Path:
     """Writes the model to `path`, replacing it in one step, and returns `path`."""
@@ -90,8 +98,10 @@ def write(path: Path, shape: Shape = Shape()) -> Path:
     fresh = path.with_suffix(".new")
     writer = gguf.GGUFWriter(fresh, shape.architecture)
     _describe(writer, shape)
-    num_tokens = _add_tokenizer(writer, shape)
-    for name, weight in _weights(shape, num_tokens):
+    tokens = _add_tokenizer(writer, shape)
+    for name, weight in _weights(shape, len(tokens)):
+        if shape.recites:
+            weight = recital.learned(name, weight, tokens, end="<|im_end|>")
         writer.add_tensor(name, weight)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -117,13 +127,17 @@ def _describe(writer: gguf.GGUFWriter, shape: Shape) -> None:
         writer.add_pooling_type(shape.pooling)
 
 
-def _add_tokenizer(writer: gguf.GGUFWriter, shape: Shape) -> int:
-    """Returns the size of the vocabulary: bytes, merges, fillers, markers, control tokens."""
+def _add_tokenizer(writer: gguf.GGUFWriter, shape: Shape) -> list[str]:
+    """Returns the vocabulary: bytes, merges, fillers, markers, control tokens, pieces of a recital."""
     normal = [*byte_letters(), *(merge.replace(" ", "") for merge in MERGES)]
     normal += [f"extra{number}" for number in range(shape.extra_tokens)]
     tokens = [*normal, *MARKERS, *CONTROL]
     types = [gguf.TokenType.NORMAL] * len(normal)
     types += [gguf.TokenType.USER_DEFINED] * len(MARKERS) + [gguf.TokenType.CONTROL] * len(CONTROL)
+    if shape.recites:
+        tokens += [*recital.PIECES, *recital.STARTS]
+        types += [gguf.TokenType.NORMAL] * len(recital.PIECES)
+        types += [gguf.TokenType.CONTROL] * len(recital.STARTS)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(PRE_TOKENIZERS[shape.architecture])
     writer.add_vocab_size(len(tokens))
@@ -137,7 +151,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, shape: Shape) -> int:
     if shape.template is not None:
         start = "{{ bos_token }}" if shape.has_start_token else ""
         writer.add_chat_template(start + TEMPLATES[shape.template])
-    return len(tokens)
+    return tokens
 
 
 def _weights(shape: Shape, num_tokens: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -162,8 +176,10 @@ def _weights(shape: Shape, num_tokens: int) -> Iterator[tuple[str, np.ndarray]]:
         yield f"blk.{layer}.ffn_up.weight", matrix(hidden, width)
         yield f"blk.{layer}.ffn_down.weight", matrix(width, hidden)
     yield "output_norm.weight", np.ones(width, np.float32)
+    silent = len(byte_letters()) + len(MERGES) + shape.extra_tokens
+    silent += 0 if shape.recites else len(MARKERS)
     # Far from ties, so that rounding in another order of batches never changes the greedy choice.
     output = matrix(num_tokens, width, scale=4.0)
     if not shape.is_wild:
-        output[128:256] = output[-len(CONTROL) :] = 0
+        output[128:256] = output[silent:] = 0
     yield "output.weight", output

@@ -16,11 +16,13 @@ import gguf
 
 from cluster.models import checkpoint
 from cluster.models.tiny import Shape
-from tests.support.tiny_gguf import CALM, tiny_gguf
+from tests.support.tiny_gguf import tiny_gguf
 
+RECITING = Shape(template="reciting")
+"""Talks on in ASCII, and knows answers by heart that no random weights would find."""
 GUIDE = Path(checkpoint.__file__).with_name("guide.gguf")
 EMBEDDING = Shape(layers=2, template=None, pooling=gguf.PoolingType.MEAN)
-PIPELINE = replace(CALM, architecture="qwen2")
+PIPELINE = replace(RECITING, architecture="qwen2")
 
 
 @cache
@@ -30,12 +32,12 @@ def _folder() -> Path:
     return folder
 
 
-def random_gguf(shape: Shape = CALM) -> Path:
+def random_gguf(shape: Shape = RECITING) -> Path:
     return tiny_gguf(shape)
 
 
 @cache
-def random_hf(shape: Shape = CALM) -> Path:
+def random_hf(shape: Shape = RECITING) -> Path:
     name = f"random-{hash(shape) & 0xFFFFFFFF:08x}"
     return checkpoint.write_hugging_face(_folder() / name, checkpoint.read(tiny_gguf(shape)))
 
