@@ -17,7 +17,9 @@ import typer
 from cluster.cli.chat import chat
 from cluster.cli.doctor import doctor
 from cluster.cli.down import down
+from cluster.cli.loading import load, unload
 from cluster.cli.logs import logs
+from cluster.cli.models import models
 from cluster.cli.status import status
 from cluster.cli.up import up
 
@@ -28,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for command in (up, down, status, chat, logs, doctor):
+for command in (up, down, status, models, load, unload, chat, logs, doctor):
     app.command()(command)
 
 

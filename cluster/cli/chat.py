@@ -1,11 +1,13 @@
 """`hearth chat`."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
-from cluster.cli.terminal import REFUSED, AsJson, CommandFailed, err, out, print_json, speaking
+from cluster.cli.answer import Answer
+from cluster.cli.terminal import REFUSED, AsJson, CommandFailed, err, print_json, speaking
 
 if TYPE_CHECKING:
     from cluster.pool.state import PoolState
@@ -37,9 +39,10 @@ def chat(
         text = message or sys.stdin.read().strip()
         if not text:
             raise CommandFailed("There is no message.", 'Give one: hearth chat "Hello"', REFUSED)
-        answer = _turn(state, chosen, [{"role": "user", "content": text}], shown=not as_json)
+        answer = Answer(chosen, shown=not as_json)
+        _listen(state, answer, chosen, [{"role": "user", "content": text}])
         if as_json:
-            print_json(answer)
+            print_json(answer.body())
 
 
 def _choose(state: "PoolState") -> str:
@@ -53,12 +56,21 @@ def _choose(state: "PoolState") -> str:
 
 
 def _converse(state: "PoolState", model: str) -> None:
-    err.print(f"[dim]{model} answers. An empty line or Ctrl-D ends the conversation.[/]")
+    err.print(
+        f"[dim]{escape(model)} answers. Ctrl-C ends an answer, an empty line or Ctrl-D the conversation.[/]"
+    )
     messages: Messages = []
     while line := _read_line():
         messages.append({"role": "user", "content": line})
-        answer = _turn(state, model, messages, shown=True)
-        messages.append({"role": "assistant", "content": answer["content"]})
+        answer = Answer(model, shown=True)
+        try:
+            _listen(state, answer, model, messages)
+        except KeyboardInterrupt:
+            err.print("[dim]Stopped.[/]")
+        if answer.content:
+            messages.append({"role": "assistant", "content": answer.content})
+        else:
+            messages.pop()  # two questions in a row are more than some models can read
 
 
 def _read_line() -> str:
@@ -68,26 +80,16 @@ def _read_line() -> str:
         return ""
 
 
-def _turn(state: "PoolState", model: str, messages: Messages, shown: bool) -> dict[str, Any]:
-    """One turn, printed as it comes.  Returns the answer and where it was computed."""
+def _listen(state: "PoolState", answer: Answer, model: str, messages: Messages) -> None:
+    """One turn, printed as it comes."""
+    from contextlib import closing
+
     from cluster.cli.client import stream_chat
-    from cluster.cli.markdown import MarkdownStream
 
     body = {"model": model, "messages": messages, "stream": True, "stream_options": {"include_usage": True}}
-    headers: dict[str, str] = {}
-    parts: list[str] = []
-    usage, finish = None, None
-    page = MarkdownStream(out) if shown else None
-    for chunk in stream_chat(state, body):
-        headers = chunk.get("headers", headers)
-        usage = chunk.get("usage") or usage
-        for choice in chunk.get("choices", ()):
-            finish = choice.get("finish_reason") or finish
-            text = choice.get("delta", {}).get("content") or ""
-            parts.append(text)
-            if page is not None:
-                page.feed(text)
-    if page is not None:
-        page.close()
-    where = {key: headers.get(f"x-hearth-{key}", "") for key in ("node", "engine", "locality")}
-    return {"model": model, "content": "".join(parts), "finish_reason": finish, "usage": usage, **where}
+    try:
+        with closing(stream_chat(state, body)) as chunks:
+            for chunk in chunks:
+                answer.take(chunk)
+    finally:
+        answer.close()

@@ -1,10 +1,10 @@
 """The gateway of the pool on this machine, asked by the commands."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
-from cluster.cli.terminal import FAILED, NO_POOL, CommandFailed
+from cluster.cli.terminal import FAILED, NO_POOL, REFUSED, CommandFailed
 from cluster.pool.launch import running_pool
 from cluster.pool.paths import PoolPaths
 from cluster.pool.state import PoolState, Stage, read_state
@@ -40,7 +40,23 @@ def get_json(state: PoolState, path: str, timeout_s: float = TIMEOUT_S) -> Any: 
         raise CommandFailed(problem, "See: hearth logs supervisor", FAILED) from fault
 
 
-def stream_chat(state: PoolState, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def post_json(state: PoolState, path: str) -> Any:  # noqa: ANN401
+    """POSTs nothing but the path.  Raises CommandFailed with the gateway's own words where it refuses."""
+    import httpx
+
+    try:
+        answer = httpx.post(f"{state.http_url}{path}", timeout=TIMEOUT_S, trust_env=False)
+        body = answer.json()
+    except (httpx.HTTPError, ValueError) as fault:
+        problem = f"The gateway at {state.http_url} does not answer {path}: {fault}."
+        raise CommandFailed(problem, "See: hearth logs supervisor", FAILED) from fault
+    if answer.is_error:
+        refusal = _refusal(body)
+        raise CommandFailed(refusal.problem, "", REFUSED if answer.is_client_error else FAILED)
+    return body
+
+
+def stream_chat(state: PoolState, body: dict[str, Any]) -> Generator[dict[str, Any]]:
     """Streams a chat completion: first `{"headers": ...}`, then its chunks.  Raises CommandFailed."""
     import httpx
 

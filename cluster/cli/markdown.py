@@ -5,6 +5,8 @@ import re
 from rich.console import Console
 from rich.style import Style
 
+from cluster.cli.terminal import printable
+
 FENCE = "```"
 PLAIN = re.compile(r"[^`*\n]+\n?")
 """Text in which no mark can begin; a heading's begins a line."""
@@ -25,6 +27,7 @@ class MarkdownStream:
         self._at_line_start = True
 
     def feed(self, text: str) -> None:
+        text = printable(text)
         if not self._console.is_terminal:
             self._write(text, None)
             return

@@ -28,10 +28,12 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`added`: engines that run here already and become upstreams."""
+    """`added`: engines that run here already and become upstreams.  `asked`: the names of the models that
+    options named: they are loaded before the start is over."""
 
     config: HearthConfig
     added: tuple[FoundEngine, ...] = ()
+    asked: tuple[str, ...] = ()
 
 
 def make_plan(
@@ -56,7 +58,7 @@ def make_plan(
         "upstreams": [*written.model_dump()["upstreams"], *(upstream(e).model_dump() for e in added)],
         "gateway": ports,
     }
-    return Plan(parse(config, "hearth up"), added)
+    return Plan(parse(config, "hearth up"), added, tuple(model.name for model in asked))
 
 
 def read_config(config: Path | None, home: Path) -> HearthConfig:

@@ -9,6 +9,22 @@ from rich.markup import escape
 
 from cluster.cli.terminal import err
 
+BAR_CELLS = 16
+
+
+def bar_words(fraction: float | None) -> str:
+    """A bar and its number; empty where nobody can tell."""
+    if fraction is None:
+        return ""
+    full = round(min(max(fraction, 0.0), 1.0) * BAR_CELLS)
+    return f"{'━' * full}{'╌' * (BAR_CELLS - full)} {fraction:.0%}"
+
+
+def _replica_words(replica: dict[str, Any], num_replicas: int) -> str:
+    of = f"{replica['deployment']} " if num_replicas > 1 else ""
+    share = f" {replica['fraction']:.0%}" if replica["fraction"] is not None else ""
+    return f"{of}{replica['stage']}{share}"
+
 
 class Progress:
     """Stages, one after the other, written to stderr.  `quiet`: nothing is written."""
@@ -17,7 +33,7 @@ class Progress:
         self._quiet = quiet
         self._spins = err.is_terminal and not quiet
         self._status = err.status("", spinner="dots")
-        self._stage, self._began = "", 0.0
+        self._stage, self._step, self._began = "", "", 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -40,13 +56,21 @@ class Progress:
         else:
             err.print(words)
 
+    def step(self, words: str, share: str = "") -> None:
+        """Says how far the stage is: redrawn on a terminal, a line for each new step anywhere else."""
+        if self._spins:
+            self._show(f"{self._stage}: {words} {share}  {time.monotonic() - self._began:.0f} s")
+        elif words != self._step and not self._quiet:
+            err.print(f"{self._stage}: {words}", markup=False)
+        self._step = words
+
     def loading(self, replicas: Sequence[dict[str, Any]], waiting_for: Sequence[str]) -> None:
-        """Names what the models of the pool are doing; a fraction only where it can be redrawn."""
+        """Names what the models of the pool are doing, each with its fraction where that is known."""
         self.stage(f"loading {', '.join(waiting_for)}" if waiting_for else "connecting upstreams")
         if self._spins and replicas:
-            first = replicas[0]
-            share = f" {first['fraction']:.0%}" if first["fraction"] is not None else ""
-            self._show(f"{self._stage}: {first['stage']}{share}")
+            self._show(
+                f"{self._stage}: {', '.join(_replica_words(each, len(replicas)) for each in replicas)}"
+            )
 
     def pause(self) -> None:
         """Leaves the terminal as it was, cursor included."""

@@ -5,10 +5,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import typer
 
+from cluster.cli.client import post_json
 from cluster.cli.plan import Plan, Wishes, loads_here, make_plan
 from cluster.cli.progress import Progress
 from cluster.cli.terminal import FAILED, INTERRUPTED, REFUSED, CommandFailed
@@ -70,7 +72,7 @@ def _start_or_find(paths: PoolPaths, wishes: Wishes, progress: Progress, began: 
     try:
         supervisor = spawn_supervisor(paths, plan.config)
         state = _wait(paths, supervisor.pid, progress)
-        _wait_for_models(paths, state, plan.config, progress)
+        _wait_for_models(paths, state, plan, progress)
     except BaseException as fault:
         progress.stage("taking down what had started")
         stop(paths)
@@ -109,14 +111,16 @@ def _show(stage: Stage, progress: Progress) -> None:
         progress.stage(stage.value)
 
 
-def _wait_for_models(paths: PoolPaths, state: PoolState, config: HearthConfig, progress: Progress) -> None:
-    ours, began = loads_here(config), time.monotonic()
+def _wait_for_models(paths: PoolPaths, state: PoolState, plan: Plan, progress: Progress) -> None:
+    ours, began = loads_here(plan.config), time.monotonic()
+    asked = set(plan.asked)
     while time.monotonic() < began + LOAD_S:
         if running_pool(paths) is None:
             raise CommandFailed("The pool ended while it loaded.", "See: hearth logs supervisor", FAILED)
         view = _view(state)
         if view is not None:
-            waiting_for = _not_ready(view, ours)
+            waiting_for = _not_ready(view, ours, asked)
+            asked -= _ask_to_load(state, view, asked)
             others = _others_load(view) and time.monotonic() < began + UPSTREAMS_S
             if not waiting_for and not others:
                 return
@@ -125,14 +129,34 @@ def _wait_for_models(paths: PoolPaths, state: PoolState, config: HearthConfig, p
     raise CommandFailed(f"Models were not loaded after {LOAD_S:.0f} s.", "See: hearth logs replica", FAILED)
 
 
-def _not_ready(view: dict[str, Any], ours: set[str]) -> list[str]:
-    """Which of `ours` are still loading.  Raises CommandFailed where one has failed."""
+def _ask_to_load(state: PoolState, view: dict[str, Any], asked: set[str]) -> set[str]:
+    """Has those of `asked` loaded that the pool knows and would leave unloaded; returns what it knows."""
+    known = {model["model"]: model for model in view["models"] if model["model"] in asked}
+    for name, model in known.items():
+        if model["managed"] and model["state"] == "unloaded":
+            post_json(state, f"/api/models/{quote(name)}/load")
+    return set(known)
+
+
+def _not_ready(view: dict[str, Any], ours: set[str], asked: set[str]) -> list[str]:
+    """Which of `ours` are still on their way, and which of `asked` the pool does not know yet.
+
+    Raises CommandFailed where one has failed.
+    """
     models = {model["model"]: model for model in view["models"]}
     for name in sorted(ours & models.keys()):
         if models[name]["state"] == "failed":
             problem = f"The model {name} did not load: {models[name]['reason']}"
             raise CommandFailed(problem, "See: hearth logs replica", FAILED)
-    return sorted(name for name in ours if name not in models or models[name]["state"] != "ready")
+    comes = (name for name in ours if name in asked or name not in models or _comes(models[name]))
+    return sorted(comes)
+
+
+def _comes(model: dict[str, Any]) -> bool:
+    """Whether it is on its way, or will be without anybody's asking."""
+    if model["state"] == "unloaded":
+        return model["keep_warm"] and not model["reason"]
+    return model["state"] != "ready"
 
 
 def _others_load(view: dict[str, Any]) -> bool:

@@ -2,11 +2,10 @@
 
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
-from cluster.cli.terminal import AsJson, out, print_json, size_words, speaking
-
-STATE_COLOURS = {"ready": "green", "loading": "yellow", "failed": "red", "draining": "yellow"}
+from cluster.cli.terminal import STATE_COLOURS, AsJson, out, print_json, printable, size_words, speaking
 
 
 def status(as_json: AsJson = False) -> None:
@@ -33,7 +32,7 @@ def status(as_json: AsJson = False) -> None:
 def _models(view: dict[str, Any]) -> Table:
     table = Table("model", "state", "computed", "window", "replicas", title="Models", title_justify="left")
     for model in view["models"]:
-        reason = f" {model['reason']}" if model["reason"] else ""
+        reason = f" {escape(printable(model['reason']))}" if model["reason"] else ""
         window = f"{model['window_tokens']:,}" if model["window_tokens"] else "-"
         table.add_row(
             model["model"],

@@ -19,6 +19,23 @@ FAILED, REFUSED, NO_POOL, INTERRUPTED = 1, 2, 3, 130
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
+STATE_COLOURS = {
+    "ready": "green",
+    "loading": "yellow",
+    "draining": "yellow",
+    "unloading": "yellow",
+    "unloaded": "dim",
+    "failed": "red",
+}
+
+CONTROLS = {
+    **{code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n\r"},
+    0x0D: None,
+    0x7F: 0x2421,
+    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
+}
+"""What each control character is shown as."""
+
 out = Console(highlight=False, soft_wrap=True)
 err = Console(highlight=False, soft_wrap=True, stderr=True)
 
@@ -40,6 +57,11 @@ def print_json(body: object) -> None:
     """The one object of a command's `--json`."""
     json.dump(body, sys.stdout, indent=2, default=str)
     print()
+
+
+def printable(text: str) -> str:
+    """Words of a model or an engine without what would command the terminal; lines and tabs stay."""
+    return text.translate(CONTROLS)
 
 
 class CommandFailed(Exception):
@@ -69,9 +91,9 @@ def _fail(fault: CommandFailed, as_json: bool) -> NoReturn:
     if as_json:
         print_json({"error": {"problem": fault.problem, "remedy": fault.remedy}})
     else:
-        err.print(f"[bold red]✗[/] {escape(fault.problem)}")
+        err.print(f"[bold red]✗[/] {escape(printable(fault.problem))}")
         if fault.remedy:
-            err.print(f"  [dim]→[/] {escape(fault.remedy)}")
+            err.print(f"  [dim]→[/] {escape(printable(fault.remedy))}")
     raise typer.Exit(fault.status)
 
 

@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ from rich.markup import escape
 from cluster.cli.terminal import REFUSED, AsJson, CommandFailed, command, err, out, print_json, speaking
 
 if TYPE_CHECKING:
+    from cluster.cli.plan import Wishes
     from cluster.cli.starting import Started
 
 ModelOption = Annotated[
@@ -46,7 +46,7 @@ def up(
         signal.signal(signal.SIGHUP, _interrupt)
         wishes = Wishes(tuple(model or ()), config, port, grpc_port, discover, _may_ask(yes, as_json))
         started = start_or_find(wishes, quiet=as_json)
-        _tell(started, wishes.models, as_json)
+        _tell(started, wishes, as_json)
         if foreground:
             _stay(started, as_json)
 
@@ -59,19 +59,32 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _tell(started: "Started", models: Sequence[str], as_json: bool) -> None:
+def _tell(started: "Started", wishes: "Wishes", as_json: bool) -> None:
     from cluster.cli.welcome import describe, welcome
 
     if as_json:
         print_json(describe(started))
         return
     welcome(started)
-    if started.was_running and models:
+    ignored = _ignored(started, wishes)
+    if started.was_running and ignored:
         raise CommandFailed(
-            f"The pool runs already, without {', '.join(models)} added.",
-            f"End it first, then start it with the model: {command()} down && {command()} up --model ...",
+            f"The pool runs already, {ignored}.",
+            f"End it first, then start it anew: {command()} down && {command()} up ...",
             REFUSED,
         )
+
+
+def _ignored(started: "Started", wishes: "Wishes") -> str:
+    """What was asked for and the pool that runs does not have."""
+    state = started.state
+    ports = (("HTTP", wishes.http_port, state.http_port), ("gRPC", wishes.grpc_port, state.grpc_port))
+    others = [
+        f"with {name} on port {has}, not on {asked}" for name, asked, has in ports if asked not in (None, has)
+    ]
+    if wishes.models:
+        others.append(f"without {', '.join(wishes.models)} added")
+    return " and ".join(others)
 
 
 def _stay(started: "Started", as_json: bool) -> None:

@@ -67,8 +67,9 @@ def _print_urls(started: "Started") -> None:
 def _print_added(started: "Started") -> None:
     for engine in started.plan.added:
         local = sum(model.local for model in engine.models)
+        models = "1 model" if len(engine.models) == 1 else f"{len(engine.models)} models"
         out.print(
-            f"  added    {engine.kind} at {engine.url}: {len(engine.models)} models, {local} of them local"
+            f"  added    {engine.kind} at {engine.url}: {models}, {local} of them local"
             " [dim](leave it out: --no-discover)[/]"
         )
 

@@ -47,3 +47,9 @@ def _plain(shown: str) -> str:
         head, _, rest = rest.partition("\x1b[")
         out, rest = out + head, rest.partition("m")[2]
     return out + rest
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_answer_cannot_command_the_terminal(terminal: bool) -> None:
+    attack = "a\x1b[2J\x1b]0;title\x07b\x9b31mc\rd\x7f\ne"
+    assert _plain(_render([attack], terminal)) == "a␛[2J␛]0;title␇b\ufffd31mcd␡\ne\n"

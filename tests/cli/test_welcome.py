@@ -1,10 +1,13 @@
 """What a person is shown first: a model that answers here, and an entry that an agent can use as it is."""
 
+import pytest
+
 from cluster.cli.choice import choose_model
 from cluster.cli.plan import Plan
 from cluster.cli.starting import Started
-from cluster.cli.welcome import openclaw_entry
+from cluster.cli.welcome import openclaw_entry, welcome
 from cluster.config import HearthConfig
+from cluster.inventory.engines import FoundEngine, FoundModel
 from cluster.pool.paths import pool_paths
 from cluster.pool.state import PoolState, Stage
 
@@ -37,3 +40,10 @@ def test_an_agent_gets_the_windows_that_are_there() -> None:
         ("hearth-guide", 4096, 1024),
         ("qwen3-8b", 65536, 8192),
     ]
+
+
+def test_an_engine_with_one_model_is_said_to_have_one(capsys: pytest.CaptureFixture[str]) -> None:
+    one = FoundEngine("ollama", "http://127.0.0.1:11434/v1", (FoundModel("llama3.2", local=True),))
+    state = PoolState(1, 1.0, 1.0, Stage.RUNNING, 8420, 8421)
+    welcome(Started(pool_paths(), state, Plan(HearthConfig(), (one,)), (GUIDE,), True, 1.0))
+    assert "1 model, 1 of them local" in capsys.readouterr().out
