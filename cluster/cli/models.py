@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from cluster.cli.progress import bar_words
 from cluster.cli.terminal import (
@@ -78,8 +79,6 @@ COLUMNS: dict[str, Cell] = {
     "turns": lambda one: _turns(one),
     "": lambda one: _notes(one),
 }
-WHOLE = ("model", "state", "engine", "context", "memory")
-"""Columns that are not broken over lines."""
 
 
 def page(view: dict[str, Any]) -> Group:
@@ -90,15 +89,15 @@ def page(view: dict[str, Any]) -> Group:
 
 
 def _table(models: list[dict[str, Any]]) -> Table:
-    """Without the columns that would be empty."""
-    rows = [[cell(model) for cell in COLUMNS.values()] for model in models]
-    used = [number for number, column in enumerate(zip(*rows, strict=True)) if any(column)]
-    heads = list(COLUMNS)
+    """Without the columns that would be empty; no word is broken."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for number in used:
-        table.add_column(heads[number], no_wrap=heads[number] in WHOLE, overflow="fold")
-    for row in rows:
-        table.add_row(*(row[number] for number in used))
+    columns = {head: [Text.from_markup(cell(model)) for model in models] for head, cell in COLUMNS.items()}
+    used = {head: cells for head, cells in columns.items() if any(cells)}
+    for head, cells in used.items():
+        longest = max((len(word) for cell in cells for word in cell.plain.split()), default=0)
+        table.add_column(head, min_width=longest)
+    for row in zip(*used.values(), strict=True):
+        table.add_row(*row)
     return table
 
 
