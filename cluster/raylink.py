@@ -30,6 +30,10 @@ class RayRouter:
         """`port` is the gateway's own actor handle."""
         return await self._call("attach", gateway, port)
 
+    async def attach_loader(self, port: Any) -> int:  # noqa: ANN401
+        """`port` is the loader's own actor handle."""
+        return await self._call("attach_loader", port)
+
     async def ready(self, event: ReplicaReady, secret: bytes) -> int:
         return await self._call("ready", event, secret)
 

@@ -14,13 +14,22 @@ import aiohttp
 
 from cluster import codec
 from cluster.core.commands import Command, Measure, Place, ToFront, ToGateway, ToLoader
-from cluster.core.events import DeploymentWithdrawn, Event, GatewayUp, ReplicaReady, Tick, TurnArrived
+from cluster.core.events import (
+    DeploymentLoading,
+    DeploymentWithdrawn,
+    Event,
+    GatewayUp,
+    LoadFailed,
+    ReplicaReady,
+    Tick,
+    TurnArrived,
+)
 from cluster.core.ids import BootId, Cause, DeploymentId, GatewayId, LeaseId, ReplicaId
 from cluster.core.machine import RouterMachine
 from cluster.core.view import LoadingStatus, PoolView
 from cluster.journal import Journal
 from cluster.outbox import Outbox, Send
-from cluster.ports import Delivery, GatewayPort
+from cluster.ports import Delivery, GatewayPort, LoaderPort
 from cluster.ticket import Ticket, seal, sign
 
 log = logging.getLogger(__name__)
@@ -47,8 +56,14 @@ class Gateway:
     outbox: Outbox[Delivery]
 
 
+@dataclass(slots=True)
+class Loader:
+    port: LoaderPort
+    outbox: Outbox[ToLoader]
+
+
 class Router:
-    """Implements RouterPort over one RouterMachine.  Use as an async context manager."""
+    """Implements LoaderRouterPort over one RouterMachine.  Use as an async context manager."""
 
     def __init__(
         self,
@@ -60,6 +75,7 @@ class Router:
         self._machine, self._epoch, self._journal, self._now = machine, epoch, journal, now
         self._fronts: dict[ReplicaId, Front] = {}
         self._gateways: dict[GatewayId, Gateway] = {}
+        self._loader: Loader | None = None
         self._loading: dict[str, tuple[float, LoadingStatus]] = {}
         self._num_ticks = 0
 
@@ -75,6 +91,8 @@ class Router:
             await front.outbox.close()
         for gateway in self._gateways.values():
             await gateway.outbox.close()
+        if self._loader is not None:
+            await self._loader.outbox.close()
         await self._http.close()
         if self._journal is not None:
             self._journal.close()
@@ -95,6 +113,14 @@ class Router:
         if known is not None:
             await known.outbox.close()
 
+    async def attach_loader(self, port: LoaderPort) -> int:
+        known = self._loader
+        if known is None or known.port is not port:
+            self._loader = Loader(port, Outbox("loader", self._carrier(port), DELIVER_S))
+            if known is not None:
+                await known.outbox.close()
+        return self._epoch
+
     async def ready(self, event: ReplicaReady, secret: bytes) -> int:
         known = self._fronts.get(event.replica)
         if known is None or known.boot != event.boot:
@@ -110,13 +136,16 @@ class Router:
 
     async def loading(self, status: LoadingStatus) -> int:
         self._loading[status.replica] = self._now(), status
+        deployment, replica = DeploymentId(status.deployment), ReplicaId(status.replica)
+        cause = Cause(f"loading {replica}")
+        self._handle(DeploymentLoading(deployment, replica, status.stage, status.fraction, cause))
         return self._epoch
 
     async def post(self, events: Sequence[Event]) -> int:
         for event in events:
             if isinstance(event, TurnArrived) and event.gateway not in self._gateways:
                 continue  # what became of it could not be told; it is told again once attached
-            if isinstance(event, DeploymentWithdrawn):
+            if isinstance(event, DeploymentWithdrawn | LoadFailed):
                 self._end_loading(event.deployment)
             self._handle(event)
         return self._epoch
@@ -161,6 +190,8 @@ class Router:
                 gateway.outbox.put(Delivery(command, self._ticket(command)))
             return
         if isinstance(command, ToLoader):
+            if self._loader is not None:
+                self._loader.outbox.put(command)
             return
         front = self._fronts.get(command.replica)
         if front is not None and front.boot == command.boot:
@@ -184,6 +215,12 @@ class Router:
             await port.deliver(self._epoch, batch)
 
         return deliver
+
+    def _carrier(self, port: LoaderPort) -> Send[ToLoader]:
+        async def carry_out(batch: Sequence[ToLoader]) -> None:
+            await port.carry_out(self._epoch, batch)
+
+        return carry_out
 
     def _controller(self, secret: bytes, endpoint: str) -> Send[ToFront]:
         async def control(batch: Sequence[ToFront]) -> None:

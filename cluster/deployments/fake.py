@@ -6,7 +6,7 @@ itself that it is never over capacity, runs at the speed it is told, and fails w
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from itertools import takewhile
 from typing import Annotated
@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from cluster.core.errors import ContextLengthExceeded, InvalidField
 from cluster.core.facts import Capacity, Feature, Locality, Speed
 from cluster.core.ids import SessionKey
-from cluster.deployments import fake_text
+from cluster.deployments import fake_rank, fake_text
 from cluster.deployments.engine import EngineFacts, EngineFault, EngineLost, Loading, Prompt
+from cluster.deployments.gang import Gang, Host
 from cluster.wire import (
     Delta,
     Embeddings,
@@ -39,7 +40,8 @@ class FakeSettings(BaseModel):
     """`answer` None: an echo of the last user message; `answers`: scripted ones, by that message.
 
     Speeds in tokens a second; None: at once.  `free_s`: how long a sequence takes to be free again.
-    `die_after_tokens`, `hang_after_tokens`: counted in each answer.  `fail_start`: why it cannot start.
+    `die_after_tokens`, `hang_after_tokens`: counted in each answer.  `fail_start`: why it cannot start;
+    `hang_start`: it never is ready, and never says why.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,14 +63,24 @@ class FakeSettings(BaseModel):
     start_s: float = 0.0
     free_s: float = 0.0
     fail_start: str | None = None
+    hang_start: bool = False
     die_after_tokens: int | None = None
     hang_after_tokens: int | None = None
 
 
 class FakeEngine:
-    """See the module.  `sleep` is the only way in which it waits, so a test may hold its clock."""
+    """See the module.  `sleep` is the only way in which it waits, so a test may hold its clock.
 
-    def __init__(self, settings: FakeSettings | None = None, sleep: Sleep = asyncio.sleep) -> None:
+    On several `hosts` it starts a process for each rank, which does nothing but live: a gang that loses one
+    is as dead as any other.
+    """
+
+    def __init__(
+        self,
+        settings: FakeSettings | None = None,
+        sleep: Sleep = asyncio.sleep,
+        hosts: Sequence[Host] = (),
+    ) -> None:
         self.settings = settings or FakeSettings()
         self.num_over_capacity = 0
         self.running: list[list[int]] = []
@@ -76,6 +88,8 @@ class FakeEngine:
         self._sessions: list[SessionKey] = []
         self._sleep = sleep
         self._death: asyncio.Future[str] = asyncio.Future()
+        self._gang = Gang(hosts) if len(hosts) > 1 else None
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def used_tokens(self) -> int:
@@ -83,13 +97,25 @@ class FakeEngine:
         return sum(map(len, self.running)) + sum(map(len, self.idle.values()))
 
     async def start(self, progress: Callable[[Loading], None]) -> EngineFacts:
+        await self._start_ranks()
         for fraction in (0.0, 0.5, 1.0):
             progress(Loading("loading", fraction))
             if self.settings.start_s:
                 await self._sleep(self.settings.start_s / 3)
         if self.settings.fail_start is not None:
             raise EngineFault(self.settings.fail_start, "Take `fail_start` out of its settings.")
+        if self.settings.hang_start:
+            await asyncio.shield(self._death)
         return self._facts()
+
+    async def _start_ranks(self) -> None:
+        if self._gang is not None:
+            num = len(self._gang.hosts)
+            await self._gang.start([fake_rank.command(number, num) for number in range(num)])
+            self._watching = asyncio.create_task(self._watch(self._gang))
+
+    async def _watch(self, gang: Gang) -> None:
+        self.die(await gang.died())
 
     def _facts(self) -> EngineFacts:
         told = self.settings
@@ -232,3 +258,7 @@ class FakeEngine:
 
     async def stop(self) -> None:
         self.die("stopped")
+        if self._gang is not None:
+            await self._gang.stop()
+        if self._watching is not None:
+            await self._watching

@@ -66,6 +66,10 @@ class Host(Protocol):
 
     async def start(self, command: RankCommand) -> RankProcess: ...
 
+    async def tail(self) -> str:
+        """The last lines of the rank it started last, also when that has ended."""
+        ...
+
     async def close(self) -> None:
         """Stops its ranks, removes its folders."""
         ...
@@ -113,6 +117,9 @@ class LocalHost:
         rank = LocalRank(await spawn(command.argv, command.env))
         self.ranks.append(rank)
         return rank
+
+    async def tail(self) -> str:
+        return await self.ranks[-1].tail() if self.ranks else ""
 
     async def close(self) -> None:
         await asyncio.gather(*(rank.stop() for rank in self.ranks))

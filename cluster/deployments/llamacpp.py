@@ -61,7 +61,7 @@ class LlamaCppEngine:
             engine="llamacpp",
             model=self._config.name,
             model_hash=hashed,
-            locality=Locality.LOCAL,
+            locality=Locality(self._config.locality),
             capacity=Capacity(plan.kv_tokens, plan.num_slots, plan.window_tokens),
             speed=speed,
             features=frozenset({Feature.EMBEDDINGS}) if self._embeds else chat,

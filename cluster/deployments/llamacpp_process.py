@@ -11,7 +11,6 @@ from cluster.deployments.engine import EngineFault
 from cluster.deployments.llamacpp_server import LlamaServer
 from cluster.deployments.llamacpp_settings import Settings
 
-LOAD_TIMEOUT_S = 1800.0
 MAX_SOCKET_BYTES = 100
 """The kernel keeps a socket's path in about 104 bytes, on macOS; its temporary folder may be longer."""
 
@@ -38,19 +37,21 @@ class LlamaProcess:
         self._folder = folder
         return folder
 
-    async def start(self, settings: Settings) -> None:
+    async def start(self, settings: Settings, timeout_s: float) -> None:
         """Returns when the model is loaded.  Raises EngineFault with the child's last words."""
         argv = [sys.executable, "-m", "cluster.deployments.llamacpp_child", settings.to_argument()]
         self._child = await spawn(argv)
         self._server = LlamaServer(Path(settings.address))
         try:
-            async with asyncio.timeout(LOAD_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 while not await self._server.is_loaded():
                     self._check_alive(settings.model)
                     await asyncio.sleep(0.05)
         except TimeoutError as fault:
             raise EngineFault(
-                f"{settings.model} did not load within {LOAD_TIMEOUT_S:.0f} s.", "Try a smaller model."
+                f"{settings.model} did not load within {timeout_s:.0f} s. llama.cpp's last lines:\n"
+                f"{self._child.tail}\n",
+                "Try a smaller model, or raise `load_timeout_s`.",
             ) from fault
 
     def _check_alive(self, model: str) -> None:

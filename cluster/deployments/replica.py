@@ -9,10 +9,12 @@ loaded: the router hears of the progress, and of a start that was given up.
 import asyncio
 from collections.abc import Sequence
 
+import ray
 from ray import serve
 
 from cluster.core.ids import DeploymentId, NodeId
 from cluster.deployments.boots import Boots
+from cluster.deployments.ground import LayoutGround
 from cluster.deployments.loopback import bind_to_loopback
 from cluster.deployments.restarts import ENGINE, UPSTREAM
 from cluster.deployments.spec import ReplicaSpec, make_engine
@@ -46,13 +48,18 @@ class Replica:
 
 
 def _boots(spec: ReplicaSpec) -> Boots:
+    """Raises pydantic's ValidationError on settings that are not its engine's."""
+    address = spec.host or ray.util.get_node_ip_address()
+    ground = LayoutGround(spec.layout, address) if spec.layout is not None else None
     return Boots(
         DeploymentId(spec.deployment),
         NodeId(spec.node),
-        spec.host,
-        lambda: make_engine(spec),
+        address,
+        lambda: make_engine(spec, ground.hosts if ground is not None else ()),
         RayRouter(),
         UPSTREAM if spec.engine == "upstream" else ENGINE,
+        ground=ground,
+        load_timeout_s=spec.load_timeout_s,
     )
 
 

@@ -13,9 +13,10 @@ from cluster.deployments.gang import Host
 
 class ReplicaSpec(BaseModel):
     """`settings` are those of the engine kind: FakeSettings, ModelConfig, or UpstreamConfig with the
-    `model` that this replica stands for.  The front listens on `host`, which is `node`'s own address.  An
+    `model` that this replica stands for.  The front listens on `host`; empty: on `node`'s own address.  An
     engine that loads weights holds at most `memory_bytes`; 0: what it finds free.  `layout`: what the
-    router chose, None for an upstream; `memory_bytes` is then that of its first shard.
+    router chose, None for an upstream; `memory_bytes` is then that of its first shard.  A start that takes
+    longer than `load_timeout_s` is given up; None: never.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,9 +25,10 @@ class ReplicaSpec(BaseModel):
     node: str
     engine: Literal["fake", "llamacpp", "vllm", "mlx", "upstream"]
     settings: dict[str, Any]
-    host: str = "127.0.0.1"
+    host: str = ""
     memory_bytes: int = 0
     layout: Layout | None = None
+    load_timeout_s: float | None = None
 
 
 def make_engine(spec: ReplicaSpec, hosts: Sequence[Host] = ()) -> Engine:
@@ -38,7 +40,7 @@ def make_engine(spec: ReplicaSpec, hosts: Sequence[Host] = ()) -> Engine:
         case "fake":
             from cluster.deployments.fake import FakeEngine, FakeSettings
 
-            return FakeEngine(FakeSettings.model_validate(spec.settings))
+            return FakeEngine(FakeSettings.model_validate(spec.settings), hosts=hosts)
         case "llamacpp":
             from cluster.deployments.llamacpp import LlamaCppEngine, free_memory_bytes
 

@@ -53,7 +53,7 @@ async def _start(
     progress: Callable[[Loading], None],
 ) -> Speed:
     progress(Loading(f"loading {model.paths[0].name}"))
-    await process.start(_settings(process, model, config, batch_tokens))
+    await process.start(_settings(process, model, config, batch_tokens), config.load_timeout_s)
     progress(Loading("warming up"))
     try:
         return await _measure(process.server, model.plan.window_tokens)

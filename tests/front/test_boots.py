@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from cluster.core.commands import Drain
-from cluster.core.events import DeploymentWithdrawn, ReplicaDraining, ReplicaGone, ReplicaReady
+from cluster.core.events import LoadFailed, ReplicaDraining, ReplicaGone, ReplicaReady
 from cluster.core.ids import Cause, DeploymentId, NodeId
 from cluster.deployments.boots import Boots
 from cluster.deployments.fake import FakeEngine, FakeSettings
@@ -80,12 +80,12 @@ async def test_a_crashed_engine_is_started_again_behind_a_new_front() -> None:
 
 async def test_an_engine_that_cannot_start_is_given_up_with_its_reason() -> None:
     async with living(Life([FakeSettings(fail_start="The file is not a GGUF.")])) as life:
-        withdrawn = await life.router.hear(DeploymentWithdrawn)
+        withdrawn = await life.router.hear(LoadFailed)
         assert withdrawn.reason == "The file is not a GGUF. Take `fail_start` out of its settings."
         assert life.boots.failure == withdrawn.reason
         assert len(life.engines) == 1
         # A router that comes later hears it too.
-        await life.router.hear(DeploymentWithdrawn, num=3)
+        await life.router.hear(LoadFailed, num=3)
 
 
 async def test_an_engine_that_keeps_crashing_is_given_up_after_waits_that_double() -> None:
@@ -93,7 +93,7 @@ async def test_an_engine_that_keeps_crashing_is_given_up_after_waits_that_double
     async with living(Life(settings)) as life:
         await life.router.hear(ReplicaReady)
         life.engines[0].die("killed")
-        await life.router.hear(DeploymentWithdrawn)
+        await life.router.hear(LoadFailed)
         assert life.waits[:4] == [0.5, 1.0, 2.0, 4.0]
         assert len(life.engines) == 5
 
@@ -103,7 +103,7 @@ async def test_an_upstream_that_is_away_is_asked_again_for_ever() -> None:
     async with living(Life(settings, UPSTREAM)) as life:
         await life.router.hear(ReplicaReady)
         assert life.waits[-1] == 30.0
-        assert life.router.told(DeploymentWithdrawn) == []
+        assert life.router.told(LoadFailed) == []
 
 
 async def test_a_drained_replica_stops_its_engine_and_stays_away() -> None:

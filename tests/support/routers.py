@@ -7,7 +7,7 @@ from typing import TypeVar
 from cluster.core.events import Event, ReplicaReady, ReplicaReport
 from cluster.core.ids import GatewayId
 from cluster.core.view import Counters, LoadingStatus, PoolView
-from cluster.ports import GatewayPort, RouterAway
+from cluster.ports import GatewayPort, LoaderPort, RouterAway
 
 Kind = TypeVar("Kind")
 
@@ -20,9 +20,16 @@ class ListeningRouter:
         self.events: list[Event] = []
         self.secrets: list[bytes] = []
         self.loadings: list[LoadingStatus] = []
+        self.loader: LoaderPort | None = None
         self._news = asyncio.Condition()
 
     async def attach(self, gateway: GatewayId, port: GatewayPort) -> int:
+        return self.epoch
+
+    async def attach_loader(self, port: LoaderPort) -> int:
+        if self.is_away:
+            raise RouterAway("told to be away")
+        self.loader = port
         return self.epoch
 
     async def ready(self, event: ReplicaReady, secret: bytes) -> int:
