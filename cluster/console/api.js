@@ -1,4 +1,4 @@
-// The two things the page asks its gateway for: an answer, and what the pool looks like.
+// What the page asks its gateway for: an answer, what the pool looks like, a model loaded or unloaded.
 
 const UNREACHABLE = "The gateway cannot be reached. `hearth status` tells whether the pool is up.";
 const CUT = "The connection was lost before the answer was whole.";
@@ -9,7 +9,8 @@ export class Refused extends Error {}
 
 /**
  * Asks for an answer and yields its parts as they come:
- * {place: {node, engine, locality, session}}, {reasoning: text}, {text}, {usage}, {finish: reason}.
+ * {place: {node, engine, locality, session}}, {waits: {state, stage, fraction, position, estimate_s}},
+ * {reasoning: text}, {text}, {usage}, {finish: reason}.
  * Throws Refused, or an AbortError once `signal` is aborted.
  */
 export async function* ask({ model, messages, session, signal }) {
@@ -51,6 +52,7 @@ function placeOf(read) {
 function* partsOf(chunk) {
   if (chunk.error) throw new Refused(chunk.error.message);
   if (chunk.hearth) yield { place: placeOf((name) => chunk.hearth[name]) };
+  if (chunk.hearth?.state) yield { waits: chunk.hearth };
   const choice = chunk.choices?.[0];
   if (choice?.delta?.reasoning_content) yield { reasoning: choice.delta.reasoning_content };
   if (choice?.delta?.content) yield { text: choice.delta.content };
@@ -81,6 +83,18 @@ async function* texts(body) {
   } finally {
     reader.cancel().catch(() => {});
   }
+}
+
+/** Asks for a model to be loaded or unloaded (`verb`); the model as it is then. Throws Refused. */
+export async function tellModel(model, verb) {
+  let response;
+  try {
+    response = await fetch(`/api/models/${encodeURIComponent(model)}/${verb}`, { method: "POST" });
+  } catch {
+    throw new Refused(UNREACHABLE);
+  }
+  if (!response.ok) throw new Refused(await words(response));
+  return (await response.json()).model;
 }
 
 /** Calls `seen` with each view of the pool, and `lost` while there is none; goes on for as long as the page lives. */

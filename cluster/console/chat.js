@@ -82,6 +82,7 @@ export class Chat {
   }
 
   take(answer, part) {
+    if (part.waits) answer.waits(waitingWords(this.page.model.value, part.waits));
     const log = this.page.log;
     const follows = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_PX;
     answer.add(part, performance.now());
@@ -122,11 +123,21 @@ export class Chat {
     this.page.send.hidden = isRunning;
   }
 
-  /** Tells a waiting turn its position from a view of the pool. */
+  /** Tells a waiting turn from a view of the pool how far its model is, or its position. */
   seen(view) {
     const turn = this.current && view.queue.find((waiting) => waiting.session.includes(this.session));
-    if (turn) this.current.waits(`Waiting for a place: number ${turn.position}, about ${seconds(turn.estimate_s)}`);
+    if (!turn) return;
+    const model = view.models.find((one) => one.model === turn.model);
+    const isLoading = model?.state === "loading";
+    this.current.waits(waitingWords(turn.model, isLoading ? { ...turn, ...model } : { ...turn, state: "waiting" }));
   }
+}
+
+/** What a turn waits for, as the stream and the view tell it. */
+function waitingWords(model, { state, stage, fraction, position, estimate_s }) {
+  if (state !== "loading") return `Waiting for a place: number ${position}, about ${seconds(estimate_s)}`;
+  const percent = typeof fraction === "number" ? `: ${Math.floor(fraction * 100)} %` : "";
+  return `Loading ${model}${percent}${stage ? ` (${stage})` : ""}`;
 }
 
 /** Unguessable, so that nobody else's chat is taken for this one; works without HTTPS too. */

@@ -43,13 +43,15 @@ function lost() {
 function summary(view) {
   const ready = view.models.filter((model) => model.state === "ready").length;
   const running = view.replicas.reduce((sum, one) => sum + one.num_leases, 0);
-  const facts = [plural(view.nodes.length, "machine"), plural(ready, "model"), `${running} running`];
+  const all = view.models.length;
+  const models = ready === all ? plural(all, "model") : `${ready} of ${plural(all, "model")} ready`;
+  const facts = [plural(view.nodes.length, "machine"), models, `${running} running`];
   return (view.queue.length ? [...facts, `${view.queue.length} waiting`] : facts).join(" · ");
 }
 
 /** Fills the picker with the models one can talk to, and keeps what was chosen. */
 function offer(models) {
-  const talks = models.filter((model) => model.state === "loading" || model.features.includes("chat"));
+  const talks = models.filter(({ state, features }) => state !== "failed" && (!features.length || features.includes("chat")));
   const options = talks.map(({ model, state }) => [model, state === "ready" ? model : `${model} (${state})`]);
   const chosen = byId("model").value || localStorage.getItem(CHOSEN);
   show(byId("model"), options, () => options.map(([value, words]) => el("option", { value }, words)));

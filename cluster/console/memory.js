@@ -1,4 +1,5 @@
-// A machine's memory as one bar: every replica's weights and KV, what others use, what is free.
+// A machine's memory as one bar: what each model holds, of it weights and KV where its engine tells, what
+// others use, what is free.
 
 import { el, svg } from "./dom.js";
 import { bytes } from "./format.js";
@@ -8,13 +9,15 @@ const KINDS = {
   reserved: "KV reserved",
   resident: "KV resident",
   kv: "KV free",
+  held: "held by models",
   other: "other programs",
   free: "free",
 };
 
-/** [{kind, bytes, of}] from left to right; they add up to the machine's memory. */
-export function segments(node, replicas) {
-  const held = replicas.flatMap(held_by);
+/** [{kind, bytes, of}] from left to right; they add up to the machine's memory. `shares`: {model: bytes}. */
+export function segments(node, replicas, shares = {}) {
+  const models = [...new Set([...replicas.map((one) => one.model), ...Object.keys(shares)])];
+  const held = models.flatMap((model) => held_by(model, replicas, shares[model]));
   const engines = total(held);
   const memory = Math.max(node.memory_bytes, engines);
   const other = Math.max(0, memory - engines - node.memory_free_bytes);
@@ -25,7 +28,17 @@ export function segments(node, replicas) {
   return [...held, ...rest].filter((segment) => segment.bytes > 0);
 }
 
-function held_by(replica) {
+/** A gang's engine tells of all its machines: here it has no more than its share. */
+function held_by(model, replicas, share) {
+  const parts = replicas.filter((one) => one.model === model).flatMap(told_by);
+  const told = total(parts);
+  if (share === undefined) return parts;
+  const scale = told > share ? share / told : 1;
+  const scaled = parts.map((part) => ({ ...part, bytes: part.bytes * scale }));
+  return [...scaled, { kind: "held", bytes: Math.max(0, share - told), of: model }];
+}
+
+function told_by(replica) {
   const perToken = replica.kv_bytes / Math.max(replica.capacity.kv_tokens, 1);
   const reserved = replica.reserved_tokens * perToken;
   const resident = replica.resident_tokens * perToken;
@@ -40,12 +53,21 @@ function held_by(replica) {
 const total = (parts) => parts.reduce((sum, part) => sum + part.bytes, 0);
 
 /** The bar with its legend. */
-export function memory(node, replicas) {
-  const parts = segments(node, replicas);
+export function memory(node, replicas, shares) {
+  const parts = segments(node, replicas, shares);
   const sums = Object.keys(KINDS)
     .map((kind) => ({ kind, bytes: total(parts.filter((part) => part.kind === kind)) }))
     .filter((sum) => sum.bytes > 0);
-  return el("div", { class: "memory" }, picture(parts, sums), legend(sums));
+  return el("div", { class: "memory" }, picture(parts, sums), legend(sums), byModel(parts));
+}
+
+/** What each model holds in all. */
+function byModel(parts) {
+  const held = parts.filter((part) => !["other", "free"].includes(part.kind));
+  const models = [...new Set(held.map((part) => part.of))];
+  if (!models.length) return null;
+  const words = models.map((model) => `${model} ${bytes(total(held.filter((part) => part.of === model)))}`);
+  return el("p", { class: "by-model" }, words.join(" · "));
 }
 
 function picture(parts, sums) {

@@ -3,6 +3,7 @@
 import { el, show } from "./dom.js";
 import { age, bytes, count, plural, seconds, sessionName } from "./format.js";
 import { memory } from "./memory.js";
+import { Models } from "./models.js";
 import { replica } from "./replica.js";
 
 const MAX_ROWS = 40;
@@ -10,50 +11,25 @@ const MAX_ROWS = 40;
 export class Pool {
   constructor(page) {
     this.page = page;
+    this.models = new Models(page.models);
   }
 
   /** Draws a view; `mine` is the session of this page's chat. */
   seen(view, mine) {
-    const { models, machines, sessions, queue } = this.page;
-    show(models, [view.models, view.loading], () => startRows(view));
-    show(machines, [view.nodes, view.replicas], () => machineCards(view));
+    const { machines, sessions, queue } = this.page;
+    this.models.seen(view);
+    const layouts = view.models.map(({ model, nodes, node_bytes }) => [model, nodes, node_bytes]);
+    show(machines, [view.nodes, view.replicas, layouts], () => machineCards(view));
     const lives = view.sessions.map((one) => ({ ...one, idle_s: age(one.idle_s), mine: one.session.includes(mine) }));
     show(sessions, [lives, view.replicas.length], () => sessionRows(lives, view.replicas));
     show(queue, view.queue, () => queueRows(view.queue));
   }
 }
 
-/** What is on its way or failed; models that are ready show as the replicas of their machines. */
-function startRows({ models, loading }) {
-  if (!models.length) {
-    const remedy = ["Name one in hearth.yaml, then run ", el("code", {}, "hearth up"), "."];
-    return [el("h2", {}, "No model yet"), el("p", { class: "empty" }, ...remedy)];
-  }
-  const failed = models.filter((model) => model.state === "failed");
-  const silent = loading.length ? [] : models.filter((model) => model.state === "loading");
-  return [
-    ...failed.map((one) => start("failed", one.model, "could not be loaded", one.reason)),
-    ...loading.map((one) => start("loading", one.deployment, "is loading", one.stage, one.fraction)),
-    ...silent.map((one) => start("loading", one.model, "is loading", "")),
-  ];
-}
-
-/** `fraction` null: nobody can tell how far it has come. */
-function start(state, name, words, reason, fraction = null) {
-  const percent = fraction === null ? "" : `, ${Math.floor(fraction * 100)} %`;
-  return el(
-    "div",
-    { class: `model ${state}` },
-    el("p", {}, el("b", {}, name), ` ${words}`),
-    reason ? el("p", { class: "reason" }, reason + percent) : null,
-    state === "loading" ? el("progress", { "aria-label": `Loading ${name}`, value: fraction, max: 1 }) : null,
-  );
-}
-
 function machineCards(view) {
   const nodes = [...view.nodes, ...unreported(view)];
   if (!nodes.length) return [el("h2", {}, "Machines"), el("p", { class: "empty" }, "No machine has reported yet.")];
-  return [el("h2", {}, "Machines"), ...nodes.map((node) => machine(node, view.replicas))];
+  return [el("h2", {}, "Machines"), ...nodes.map((node) => machine(node, view))];
 }
 
 /** Replicas may be heard of before their node, and after it fell silent. */
@@ -63,7 +39,7 @@ function unreported(view) {
   return [...new Set(names)].map((node) => ({ node, memory_bytes: 0, memory_free_bytes: 0 }));
 }
 
-function machine(node, replicas) {
+function machine(node, { replicas, models }) {
   const here = replicas.filter((one) => one.node === node.node);
   const engines = here.length ? here.map(replica) : [el("p", { class: "empty" }, "No engine runs here.")];
   const free = `${bytes(node.memory_free_bytes)} free of ${bytes(node.memory_bytes)}`;
@@ -72,9 +48,15 @@ function machine(node, replicas) {
     "article",
     { class: "machine" },
     el("h3", {}, node.node, el("small", {}, isReported ? free : "has not reported its memory")),
-    isReported ? memory(node, here) : null,
+    isReported ? memory(node, here, shares(node, models)) : null,
     ...engines,
   );
+}
+
+/** {model: bytes} that layouts hold on the machine, gangs included. */
+function shares(node, models) {
+  const held = models.map(({ model, nodes, node_bytes }) => [model, node_bytes?.[nodes.indexOf(node.node)] ?? 0]);
+  return Object.fromEntries(held.filter(([, size]) => size > 0));
 }
 
 function sessionRows(sessions, replicas) {

@@ -73,8 +73,9 @@ class ModelStatus:
 
     `window_tokens`: what a client may use: the smaller of the model's window and the largest KV memory; 0
     while loading.  `engine`, `quantisation`, `nodes`, `memory_bytes`, `flags`: of its layout, empty while
-    unloaded. `stage` and `fraction`: how far its start has come.  `num_running`, `num_waiting`: turns.
-    `managed`: it can be loaded and unloaded (upstreams cannot).
+    unloaded; `node_bytes`: what it holds on each of `nodes`. `stage` and `fraction`: how far its start has
+    come.  `num_running`, `num_waiting`: turns.  `managed`: it can be loaded and unloaded (upstreams cannot).
+    `wanted`: somebody waits for it to be loaded: a start that failed is tried again.
     """
 
     model: str
@@ -98,11 +99,14 @@ class ModelStatus:
     priority: int = 0
     num_running: int = 0
     num_waiting: int = 0
+    node_bytes: tuple[int, ...] = ()
+    wanted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Totals since the router's epoch began."""
+    """Totals since the router's epoch began.  `swap_ms`: memory that was being emptied or filled because
+    one model made room for another."""
 
     num_turns_arrived: int = 0
     num_turns_placed: int = 0
@@ -123,6 +127,7 @@ class Counters:
     num_loads_failed: int = 0
     num_unloads: int = 0
     num_swaps: int = 0
+    swap_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

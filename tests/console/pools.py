@@ -70,14 +70,31 @@ _ELSEWHERE = replace(
 
 
 def _model(replica: ReplicaStatus) -> ModelStatus:
+    is_ours, held = replica.weights_bytes > 0, replica.weights_bytes + replica.kv_bytes + GIB
     return ModelStatus(
-        replica.model, "ready", replica.locality, replica.capacity.window_tokens, replica.features, 1
+        replica.model,
+        "ready",
+        replica.locality,
+        replica.capacity.window_tokens,
+        replica.features,
+        1,
+        engine=replica.engine,
+        quantisation="q4_k_m" if is_ours else "",
+        nodes=(replica.node,) if is_ours else (),
+        memory_bytes=held if is_ours else 0,
+        node_bytes=(held,) if is_ours else (),
+        keep_warm=replica.model == "qwen3-8b",
+        managed=is_ours,
+        num_running=replica.num_leases,
     )
 
 
 HOME = PoolView(
     epoch=3,
-    nodes=(NodeView("studio", 96 * GIB, 31 * GIB), NodeView("laptop", 16 * GIB, 3 * GIB)),
+    nodes=(
+        NodeView("studio", 96 * GIB, 31 * GIB, 80 * GIB, 53 * GIB),
+        NodeView("laptop", 16 * GIB, 3 * GIB, 12 * GIB, int(10.5 * GIB)),
+    ),
     replicas=(_LARGE, _SMALL, _ELSEWHERE),
     models=(_model(_LARGE), _model(_SMALL), _model(_ELSEWHERE)),
     sessions=(
@@ -105,6 +122,23 @@ HOME = PoolView(
         completion_tokens=141_000,
     ),
 )
+
+UNLOADED = ModelStatus("coder/next:30b", "unloaded", Locality.LOCAL, 0, CHAT, 0, managed=True)
+ON_ITS_WAY = replace(
+    UNLOADED,
+    state="loading",
+    engine="mlx",
+    quantisation="4bit",
+    nodes=("studio", "laptop"),
+    memory_bytes=17 * GIB,
+    node_bytes=(15 * GIB, 2 * GIB),
+    tensor_parallel=2,
+    flags=frozenset({"heavily-quantised"}),
+    stage="reading weights",
+    fraction=0.45,
+    num_waiting=1,
+)
+"""A gang over both machines."""
 
 EMPTY = PoolView(1, (), (), (), (), (), Counters())
 

@@ -6,7 +6,8 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.console.pools import HOME
 CONSOLE = Path(__file__).parents[2] / "cluster" / "console"
 PLACE = {"x-hearth-node": "studio", "x-hearth-engine": "llamacpp", "x-hearth-locality": "local"}
 Chunk = dict[str, Any]
+_dumps = partial(json.dumps, default=sorted)
 
 
 def delta(**fields: str) -> Chunk:
@@ -45,12 +47,15 @@ class Refusal:
 class StandIn:
     """`show` changes the pool's view at once; `answers` are taken one a request.
 
-    An answer is a list of chunks and of events to wait for between them, or a refusal.
+    An answer is a list of chunks and of events to wait for between them, or a refusal.  `told`: the models
+    that were to be loaded or unloaded, each with the verb; `refusal`: what is said to that.
     """
 
     def __init__(self) -> None:
         self.answers: list[Sequence[Chunk | asyncio.Event] | Refusal] = []
         self.requests: list[tuple[str, Chunk]] = []
+        self.told: list[tuple[str, str]] = []
+        self.refusal: Refusal | None = None
         self.headers = PLACE
         self.client_gone = asyncio.Event()
         self._view = HOME
@@ -66,6 +71,7 @@ class StandIn:
         app.router.add_get("/", self._index)
         app.router.add_get("/api/view/stream", self._stream)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/api/models/{model:.+}/{verb:load|unload}", self._tell)
         app.router.add_static("/", CONSOLE)
         app.on_response_prepare.append(_protect)
         return app
@@ -77,8 +83,20 @@ class StandIn:
         response = await _open(request, {})
         async with self._changed:
             while True:
-                await _send(response, json.dumps(asdict(self._view), default=sorted))
+                await _send(response, _dumps(asdict(self._view)))
                 await self._changed.wait()
+
+    async def _tell(self, request: web.Request) -> web.Response:
+        name, verb = request.match_info["model"], request.match_info["verb"]
+        self.told.append((name, verb))
+        if self.refusal is not None:
+            return web.json_response({"error": {"message": self.refusal.message}}, status=self.refusal.status)
+        (model,) = (each for each in self._view.models if each.model == name)
+        now = replace(model, state="loading" if verb == "load" else "unloading", stage="", fraction=None)
+        await self.show(
+            replace(self._view, models=tuple(now if m is model else m for m in self._view.models))
+        )
+        return web.json_response({"model": asdict(now), "note": ""}, dumps=_dumps)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.headers["x-session-affinity"], await request.json()))

@@ -24,14 +24,15 @@ async def test_memory_is_a_picture_with_numbers(console: Watched) -> None:
     await expect(picture).to_have_attribute(
         "aria-label",
         "Memory: weights 20 GiB, KV reserved 13 GiB, KV resident 7.5 GiB, KV free 12 GiB, "
-        "other programs 13 GiB, free 31 GiB",
+        "held by models 1.0 GiB, other programs 12 GiB, free 31 GiB",
     )
     await expect(studio.locator(".legend li").first).to_have_text("weights 20 GiB")
     await expect(studio).to_contain_text("31 GiB free of 96 GiB")
+    await expect(studio.locator(".by-model")).to_have_text("qwen3-32b 53 GiB")
     boxes = [await rect.bounding_box() for rect in await picture.locator("rect").all()]
     widths = [box["width"] for box in boxes if box]
     shares = [round(width / sum(widths) * 96) for width in widths]
-    assert shares == [20, 13, 8, 12, 13, 31]  # GiB, rounded
+    assert shares == [20, 13, 8, 12, 1, 12, 31]  # GiB, rounded
     assert console.faults == []
 
 
@@ -64,7 +65,8 @@ async def test_the_page_follows_the_pool(gateway: StandIn, console: Watched) -> 
         "2 machines · 3 models · 4 running · 2 waiting"
     )
     await gateway.show(LOADING)
-    await expect(console.page.locator("#models")).to_contain_text("qwen3-8b is loading")
+    await expect(console.page.locator("#models .loading h3")).to_contain_text("qwen3-8bloading")
+    await expect(console.page.locator("#summary")).to_have_text("1 machine · 0 of 2 models ready · 0 running")
     await expect(console.page.locator("#models")).to_contain_text("reading weights, 62 %")
     await expect(console.page.get_by_role("progressbar")).to_have_attribute("value", "0.62")
     await expect(console.page.locator("#models")).to_contain_text("broken.gguf is cut short")
