@@ -37,8 +37,10 @@ class Variant:
 
     `source`: what an engine loads, as in `ModelConfig.source`.  `quantisation`: as its makers name it
     (`q4_k_m`, `bf16`, `4bit`).  `bits_per_weight` and `num_params` are 0 where they are unknown.
-    `kv_token_bytes`: what one token takes in all layers at f16.  `tensor_parallel`, `pipeline_parallel`: the
-    numbers of ranks that the model's heads and layers allow.
+    `kv_token_bytes`: what one token takes in all layers at f16.  `buffers_bytes`: what the engine computes
+    in, as far as the files tell; 0: unknown.  `tensor_parallel`, `pipeline_parallel`: the numbers of ranks
+    that the model's heads and layers allow; MLX can split this kind of model within layers only with
+    `mlx_tensor`, by layers only with `mlx_pipeline`.
     """
 
     source: str
@@ -51,6 +53,9 @@ class Variant:
     bits_per_weight: float = 0.0
     tensor_parallel: tuple[int, ...] = (1,)
     pipeline_parallel: tuple[int, ...] = (1,)
+    buffers_bytes: int = 0
+    mlx_tensor: bool = True
+    mlx_pipeline: bool = True
 
 
 @dataclass(frozen=True, slots=True)

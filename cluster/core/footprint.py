@@ -1,0 +1,99 @@
+"""What one rank of an engine takes of its node's memory.  The one place that estimates it.
+
+weights / ranks  +  KV memory / ranks  +  buffers (stated per engine, measured where it could be)
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import cast
+
+from cluster.core.kv import BYTES_PER_NUMBER, KvType
+from cluster.core.layout import EngineKind, Variant
+
+BATCH_TOKENS = 512
+"""Prompt tokens that llama.cpp computes at once."""
+
+MASK_BYTES = 4
+"""llama.cpp's mask: so much for each token of the batch and each token of KV memory."""
+
+LLAMACPP_BUFFERS_BYTES = 512 * 2**20
+"""Where the file does not tell."""
+
+LLAMACPP_USABLE = Fraction(9, 10)
+"""Of its memory llama.cpp plans no more than this."""
+
+VLLM_FIRST_RANK_BYTES = 2253 * 2**20
+"""The process of the first CPU rank on a node, measured: 2.2 GiB with a model of next to nothing."""
+
+VLLM_NEXT_RANK_BYTES = 820 * 2**20
+"""Each further CPU rank on the same node."""
+
+VLLM_CARD_BYTES = 1536 * 2**20
+"""On a card: the CUDA context, captured graphs, and what a step computes in."""
+
+MLX_RANK_BYTES = 256 * 2**20
+"""Measured: 110 MB with a model of next to nothing; the rest is for the prompt cache's own copies."""
+
+MLX_WEIGHTS_SHARE = Fraction(1, 20)
+"""What a step of MLX computes in grows with the model."""
+
+_F16_BYTES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a variant would be run.  `ranks_on_node`: how many ranks share a node's first-rank costs.
+    `on_cards`: its memory is that of cards, where the processes themselves do not count."""
+
+    engine: EngineKind
+    context_tokens: int
+    kv_type: str = "f16"
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    ranks_on_node: int = 1
+    on_cards: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Bytes of one rank."""
+
+    weights_bytes: int
+    kv_bytes: int
+    buffers_bytes: int
+
+    @property
+    def num_bytes(self) -> int:
+        return self.weights_bytes + self.kv_bytes + self.buffers_bytes
+
+
+def rank_footprint(variant: Variant, run: Run) -> Footprint:
+    """The bytes of each rank; all ranks are taken as equal."""
+    num_ranks = run.tensor_parallel * run.pipeline_parallel
+    weights_bytes = -(-variant.weights_bytes // num_ranks)
+    kv_bytes = -(-run.context_tokens * kv_token_bytes(variant, run.kv_type) // num_ranks)
+    return Footprint(weights_bytes, kv_bytes, _buffers_bytes(variant, run, weights_bytes, kv_bytes))
+
+
+def kv_token_bytes(variant: Variant, kv_type: str) -> int:
+    """What one token takes in all layers, kept as `kv_type`."""
+    numbers = Fraction(variant.kv_token_bytes, _F16_BYTES)
+    return -int(-numbers * BYTES_PER_NUMBER[cast(KvType, kv_type)] // 1)
+
+
+def _buffers_bytes(variant: Variant, run: Run, weights_bytes: int, kv_bytes: int) -> int:
+    match run.engine:
+        case EngineKind.LLAMACPP:
+            fixed_bytes = variant.buffers_bytes or LLAMACPP_BUFFERS_BYTES
+            fixed_bytes += run.context_tokens * BATCH_TOKENS * MASK_BYTES
+            used_bytes = weights_bytes + kv_bytes
+            return -int(-(used_bytes + fixed_bytes) / LLAMACPP_USABLE // 1) - used_bytes
+        case EngineKind.VLLM if run.on_cards:
+            return VLLM_CARD_BYTES
+        case EngineKind.VLLM:
+            all_bytes = VLLM_FIRST_RANK_BYTES + (run.ranks_on_node - 1) * VLLM_NEXT_RANK_BYTES
+            return -(-all_bytes // run.ranks_on_node)
+        case EngineKind.MLX:
+            return MLX_RANK_BYTES + int(weights_bytes * MLX_WEIGHTS_SHARE)
+        case EngineKind.FAKE:
+            return 0

@@ -1,0 +1,194 @@
+"""The planner: from what is wanted of a model and what the nodes offer to one layout, or why there is none.
+
+Of all that could run, in this order: on accelerators rather than processors; the largest variant; the
+fewest nodes; the fewest ranks; tensor rather than pipeline parallel; the node with most room.
+
+The context is the one wanted.  Else KV memory gets what is free, up to `slots` whole windows, but no more
+than a quarter of what its nodes offer to models, so that several models can live together; never less than
+USEFUL_TOKENS, or where no variant gets that, SHORT_TOKENS.  A rank that fills more than half of its card
+gets that card whole.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from cluster.core.footprint import Run, rank_footprint
+from cluster.core.ids import NodeId
+from cluster.core.layout import EngineKind, Layout, ModelWish, NodeFacts, NoRoom, Shard, Variant
+from cluster.core.no_room import explain
+from cluster.core.places import Room, Split, allowed, engines_for, splits
+
+DEFAULT_SLOTS = 4
+STEP_TOKENS = 256
+"""Contexts are multiples of this; llama.cpp rounds to it."""
+
+USEFUL_TOKENS = 8192
+SHORT_TOKENS = 2048
+KV_SHARE = 4
+"""KV memory that nobody asked for is at most one in so many bytes of a node."""
+
+SMALL_PARAMS = 7_000_000_000
+FEW_BITS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A variant split over certain nodes; `context_tokens` the least it must hold."""
+
+    variant: Variant
+    engine: EngineKind
+    split: Split
+    rooms: tuple[Room, ...]
+    kv_type: str
+    context_tokens: int
+
+    def run(self, context_tokens: int) -> Run:
+        split = self.split
+        return Run(
+            self.engine,
+            context_tokens,
+            self.kv_type,
+            split.tensor_parallel,
+            split.pipeline_parallel,
+            split.ranks_per_node,
+            split.num_cards > 0,
+        )
+
+    def node_bytes(self, context_tokens: int) -> int:
+        return rank_footprint(self.variant, self.run(context_tokens)).num_bytes * self.split.ranks_per_node
+
+    def card_bytes(self, context_tokens: int) -> int:
+        return -(-self.node_bytes(context_tokens) // max(self.split.num_cards, 1))
+
+    def fits(self, context_tokens: int) -> bool:
+        num_cards = self.split.num_cards
+        if num_cards:
+            needed = self.card_bytes(context_tokens)
+            if any(room.num_cards_with(needed) < num_cards for room in self.rooms):
+                return False
+        return self.node_bytes(context_tokens) <= min(room.free_bytes for room in self.rooms)
+
+    def kv_bytes(self, context_tokens: int) -> int:
+        return rank_footprint(self.variant, self.run(context_tokens)).kv_bytes * self.split.ranks_per_node
+
+    def fills_cards(self, context_tokens: int) -> bool:
+        if not self.split.num_cards:
+            return False
+        return 2 * self.card_bytes(context_tokens) > min(room.card_bytes for room in self.rooms)
+
+    def rank(self) -> tuple[object, ...]:
+        """The lower the better.  MLX over processors spreads; the others stay together."""
+        facts, split = self.rooms[0].facts, self.split
+        accelerated = facts.num_gpus > 0 or facts.metal
+        processor_order = [EngineKind.LLAMACPP, EngineKind.FAKE, EngineKind.VLLM, EngineKind.MLX]
+        return (
+            0 if accelerated else 1 + processor_order.index(self.engine),
+            -self.variant.weights_bytes,
+            split.ranks_per_node if self.engine is EngineKind.MLX else 0,
+            split.num_nodes,
+            split.num_cards,
+            split.tensor_parallel * split.pipeline_parallel,
+            split.pipeline_parallel,
+            list(EngineKind).index(self.engine) if self.engine is not EngineKind.VLLM else -1,
+            -min(room.free_bytes for room in self.rooms),
+            self.variant.source,
+            [room.node for room in self.rooms],
+        )
+
+
+def plan(wish: ModelWish, nodes: Mapping[NodeId, NodeFacts], free: Mapping[NodeId, int]) -> Layout | NoRoom:
+    """Chooses; deterministic.  `free`: bytes of each node's `models_bytes` that no deployment holds."""
+    layout = _best(wish, nodes, free)
+    if layout is not None:
+        return layout
+    empty = {node: facts.models_bytes for node, facts in nodes.items()}
+    least = _least_tokens(wish, wish.variants[0], SHORT_TOKENS) if wish.variants else 0
+    return explain(wish, _rooms(nodes, free), least, ever=_best(wish, nodes, empty) is not None)
+
+
+def _rooms(nodes: Mapping[NodeId, NodeFacts], free: Mapping[NodeId, int]) -> tuple[Room, ...]:
+    rooms = [Room(node, facts, min(free.get(node, 0), facts.models_bytes)) for node, facts in nodes.items()]
+    return tuple(sorted(rooms, key=lambda room: (-room.free_bytes, room.node)))
+
+
+def _best(wish: ModelWish, nodes: Mapping[NodeId, NodeFacts], free: Mapping[NodeId, int]) -> Layout | None:
+    rooms = _rooms(nodes, free)
+    for floor_tokens in (USEFUL_TOKENS, SHORT_TOKENS):
+        places = [place for place in _places(wish, rooms, floor_tokens) if place.fits(place.context_tokens)]
+        if places:
+            return _layout(wish, min(places, key=_Place.rank))
+    return None
+
+
+def _places(wish: ModelWish, rooms: tuple[Room, ...], floor_tokens: int) -> Iterator[_Place]:
+    for variant in wish.variants:
+        tokens = _least_tokens(wish, variant, floor_tokens)
+        for engine in engines_for(wish, variant):
+            usable = allowed(wish, rooms, engine)
+            for kind in sorted({room.kind for room in usable}):
+                alike = [room for room in usable if room.kind == kind]
+                for split in splits(wish, variant, engine, alike[0].facts, len(alike)):
+                    chosen = tuple(alike[: split.num_nodes])
+                    yield _Place(variant, engine, split, chosen, wish.kv_type, tokens)
+
+
+def _most_tokens(wish: ModelWish, variant: Variant) -> int:
+    return _rounded_up((wish.slots or DEFAULT_SLOTS) * variant.window_tokens)
+
+
+def _least_tokens(wish: ModelWish, variant: Variant, floor_tokens: int) -> int:
+    wanted = wish.context_tokens or min(floor_tokens, variant.window_tokens)
+    return min(_rounded_up(wanted), _most_tokens(wish, variant))
+
+
+def _rounded_up(tokens: int) -> int:
+    return -(-tokens // STEP_TOKENS) * STEP_TOKENS
+
+
+def _context_tokens(wish: ModelWish, place: _Place) -> int:
+    least = place.context_tokens
+    if wish.context_tokens is not None:
+        return least
+    steps = range(least, _most_tokens(wish, place.variant) + 1, STEP_TOKENS)
+    share_bytes = min(room.facts.models_bytes for room in place.rooms) // KV_SHARE
+    largest = _largest(steps, lambda tokens: place.fits(tokens) and place.kv_bytes(tokens) <= share_bytes)
+    return _largest(steps, place.fits) if place.fills_cards(largest) else largest
+
+
+def _largest(steps: range, holds: Callable[[int], bool]) -> int:
+    """The largest step for which `holds`, which once false stays so; the first where none does."""
+    return steps[max(bisect_right(steps, False, key=lambda tokens: not holds(tokens)) - 1, 0)]
+
+
+def _layout(wish: ModelWish, place: _Place) -> Layout:
+    variant, split = place.variant, place.split
+    context_tokens = _context_tokens(wish, place)
+    return Layout(
+        place.engine,
+        variant.source,
+        tuple(_shard(place, room, context_tokens) for room in place.rooms),
+        context_tokens,
+        min(variant.window_tokens, context_tokens),
+        variant.quantisation,
+        split.tensor_parallel,
+        split.pipeline_parallel,
+        flags_of(variant),
+    )
+
+
+def _shard(place: _Place, room: Room, context_tokens: int) -> Shard:
+    num_cards, num_bytes = place.split.num_cards, place.node_bytes(context_tokens)
+    if place.fills_cards(context_tokens):
+        num_bytes = max(num_bytes, min(num_cards * room.card_bytes, room.free_bytes))
+    return Shard(room.node, num_bytes, place.split.ranks_per_node, num_cards)
+
+
+def flags_of(variant: Variant) -> frozenset[str]:
+    """`small`, `heavily-quantised`: as far as the variant tells."""
+    flags: set[str] = set()
+    if 0 < variant.num_params < SMALL_PARAMS:
+        flags.add("small")
+    if 0 < variant.bits_per_weight < FEW_BITS:
+        flags.add("heavily-quantised")
+    return frozenset(flags)
