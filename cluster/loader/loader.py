@@ -145,14 +145,14 @@ class Loader:
         listed = await self._listed()
         if listed is None:
             return
-        for deployment in asked & self._held.keys():
+        for deployment in (asked & self._held.keys()) - self._work.keys():
             self._compare(deployment, self._held[deployment], listed.get(deployment))
 
     def _compare(self, deployment: DeploymentId, held: Held, app: App | None) -> None:
         if app is None:
             self._forget(deployment)
         elif held.stage is Stage.ENDING:
-            if app.stage is not Stage.ENDING and deployment not in self._work:
+            if app.stage is not Stage.ENDING:
                 self._then(deployment, self._let_end)
         elif app.stage is Stage.FAILED:
             self._fail(deployment, f"Ray Serve could not start it: {app.words}")

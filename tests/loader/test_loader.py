@@ -41,7 +41,7 @@ def unload(name: str) -> Unload:
 @dataclass
 class AppsOfATest:
     """Applications that start and end when the test says so.  `refused`: what `start` raises.  `may_start`:
-    the calls of `start` wait for it.  `ended`: one has ended.  `log`: what was asked, in order."""
+    the calls of `start` wait for it.  `log`: what was asked, in order."""
 
     there: dict[DeploymentId, App] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ class AppsOfATest:
     slow_end: bool = False
     is_away: bool = False
     may_start: threading.Event = field(default_factory=threading.Event)
-    ended: threading.Event = field(default_factory=threading.Event)
+    news: threading.Condition = field(default_factory=threading.Condition)
 
     def __post_init__(self) -> None:
         self.may_start.set()
@@ -59,15 +59,27 @@ class AppsOfATest:
         self.log.append(f"start {deployment}")
         if self.refused:
             raise ValueError(self.refused)
-        self.there[deployment] = App(Stage.RUNNING)
+        with self.news:
+            self.there[deployment] = App(Stage.RUNNING)
+            self.news.notify_all()
 
     def end(self, deployment: DeploymentId) -> None:
         self.log.append(f"end {deployment}")
-        if self.slow_end and deployment in self.there:
-            self.there[deployment] = App(Stage.ENDING)
-        else:
-            self.there.pop(deployment, None)
-            self.ended.set()
+        with self.news:
+            if self.slow_end and deployment in self.there:
+                self.there[deployment] = App(Stage.ENDING)
+            else:
+                self.there.pop(deployment, None)
+            self.news.notify_all()
+
+    async def running(self, *names: str) -> None:
+        """Waits until exactly these are there."""
+
+        def wait() -> bool:
+            with self.news:
+                return self.news.wait_for(lambda: set(self.there) == set(names), 5)
+
+        assert await asyncio.to_thread(wait)
 
     def listed(self) -> Mapping[DeploymentId, App]:
         if self.is_away:
@@ -114,6 +126,7 @@ async def test_what_is_loaded_is_reported_until_it_is_really_gone(tmp_path: Path
         await home.reported()
         await home.command(load("a"), load("b"))
         await home.reported(view("a"), view("b"))
+        await home.apps.running("a", "b")
         await home.command(unload("a"))
         await home.reported(view("a", ending=True), view("b"))
         del home.apps.there[deployment("a")]
@@ -146,6 +159,7 @@ async def test_words_of_an_earlier_router_are_dropped(tmp_path: Path) -> None:
         await home.command(load("a"), epoch=3)
         await home.command(unload("a"), load("b"), epoch=2)
         await home.reported(view("a"))
+        await home.apps.running("a")
         assert home.apps.log == ["start a"]
 
 
@@ -169,6 +183,7 @@ async def test_a_loader_that_was_killed_finds_what_it_had_started(tmp_path: Path
     async with running(tmp_path, apps) as home:
         await home.command(load("a"), load("b"))
         await home.reported(view("a"), view("b"))
+        await apps.running("a", "b")
     del apps.there[deployment("b")]
     apps.there[deployment("unknown")] = App(Stage.RUNNING)
     apps.is_away = True
@@ -177,7 +192,8 @@ async def test_a_loader_that_was_killed_finds_what_it_had_started(tmp_path: Path
         assert home.router.told(LoaderReport) == [], "it knows nothing yet"
         apps.is_away = False
         await home.reported(view("a"))
-        assert "end unknown" in apps.log
+        await apps.running("a")
+        assert apps.log[-1] == "end unknown"
         await home.command(unload("a"))
         await home.reported()
 
@@ -195,6 +211,7 @@ async def test_what_serve_gives_up_or_never_places_is_failed_and_ended(tmp_path:
     async with running(tmp_path) as home:
         await home.command(load("a"), load("b", "n", "m"))
         await home.reported(view("a"), view("b", "n", "m"))
+        await home.apps.running("a", "b")
         home.apps.there[deployment("a")] = App(Stage.FAILED, "the constructor raised.")
         failed = await home.router.hear(LoadFailed)
         assert failed.reason == "Ray Serve could not start it: the constructor raised."
@@ -220,8 +237,9 @@ async def test_a_failure_is_not_lost_with_the_router(tmp_path: Path) -> None:
     async with running(tmp_path) as home:
         await home.command(load("a"))
         await home.reported(view("a"))
+        await home.apps.running("a")
         home.router.is_away = True
         home.apps.there[deployment("a")] = App(Stage.FAILED, "no.")
-        assert await asyncio.to_thread(home.apps.ended.wait, 5)
+        await home.apps.running()
         home.router.is_away, home.router.epoch = False, 2
         await home.router.hear(LoadFailed)
