@@ -25,7 +25,7 @@ class Journey:
         self._answer, self._waiting, self._fronts = answer, waiting, fronts
         self._counters, self._sink = counters, sink
         self._model = answer.request.model
-        self._has_started = False
+        self._has_started, self._engine = False, ""
 
     async def run(self) -> None:
         """Returns when the client has its whole answer.  Raises HearthError."""
@@ -73,7 +73,9 @@ class Journey:
     async def _started(self, grant: Grant, frame: Started) -> None:
         if not self._has_started:
             self._counters.queue_wait(self._waiting.waited_s(), self._model)
-        self._has_started = True
+            if self._waiting.has_waited_for_load:
+                self._counters.load_wait(self._waiting.waited_s(), self._model)
+        self._has_started, self._engine = True, grant.place.engine
         self._answer.started(frame)
         await self._sink(Placed(grant.place.node, grant.place.engine, frame.locality))
 
@@ -92,6 +94,8 @@ class Journey:
         said, finished = self._answer.finish(ended)
         self._waiting.finished(finished.usage)
         self._counters.turn(self._waiting.waited_s(), self._model)
+        used = finished.usage
+        self._counters.used(self._engine, used.prompt_tokens, used.cached_tokens, used.completion_tokens)
         for piece in said:
             await self._sink(piece)
         await self._sink(finished)
@@ -106,6 +110,7 @@ class Journey:
 
     async def _lost(self, grant: Grant, preempted: bool) -> None:
         """Goes on elsewhere, where that is possible."""
+        self._counters.lost(grant.place.engine, preempted)
         can_go_on = self._answer.can_go_on
         prompt_tokens, generated = self._answer.lost()
         if self._answer.is_at_limit:

@@ -58,7 +58,7 @@ class Waiting:
     def __init__(self, link: RouterLink, mailbox: Mailbox, measurer: Measurer, times: WaitTimes) -> None:
         self._link, self._mailbox, self._measurer, self._times = link, mailbox, measurer, times
         self._waiting_since = mailbox.arrived_at
-        self.is_over = False
+        self.is_over = self.has_waited_for_load = False
 
     @property
     def is_committed(self) -> bool:
@@ -86,6 +86,7 @@ class Waiting:
                 case Measure() as measure:
                     await self._measure(measure, delivery.ticket)
                 case Queue() as queue:
+                    self.has_waited_for_load = self.has_waited_for_load or bool(queue.loading)
                     await sink(Queued(queue.position, queue.estimate_s, queue.loading, queue.fraction))
                 case Commit():
                     await self._commit(sink)

@@ -44,11 +44,16 @@ class GatewayCounters:
             table.STREAMED: Counter(),
             table.DISCONNECTS: Counter({(): 0}),
             table.CONTINUATIONS: Counter({(): 0}),
+            table.PROMPT_TOKENS: Counter(),
+            table.CACHED_TOKENS: Counter(),
+            table.COMPLETION_TOKENS: Counter(),
+            table.STREAMS_LOST: Counter(),
         }
         self.observations: dict[Metric, dict[str, Observations]] = {
             table.TTFT: {},
             table.QUEUE_WAIT: {},
             table.TURN_DURATION: {},
+            table.LOAD_WAIT: {},
         }
         self._seen: defaultdict[str, set[str]] = defaultdict(set)
 
@@ -74,9 +79,25 @@ class GatewayCounters:
         """A turn got its (first) place."""
         self._observe(table.QUEUE_WAIT, seconds, model)
 
+    def load_wait(self, seconds: float, model: str) -> None:
+        """A turn whose model had to be loaded got its place."""
+        self._observe(table.LOAD_WAIT, seconds, model)
+
     def turn(self, seconds: float, model: str) -> None:
         """An answer is whole."""
         self._observe(table.TURN_DURATION, seconds, model)
+
+    def used(self, engine: str, prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> None:
+        """An answer is whole, and this engine gave it, or its end."""
+        label = (self._bounded("engine", engine),)
+        self.totals[table.PROMPT_TOKENS][label] += prompt_tokens
+        self.totals[table.CACHED_TOKENS][label] += cached_tokens
+        self.totals[table.COMPLETION_TOKENS][label] += completion_tokens
+
+    def lost(self, engine: str, preempted: bool) -> None:
+        """A stream ended before its answer."""
+        why = "preempted" if preempted else "broken"
+        self.totals[table.STREAMS_LOST][self._bounded("engine", engine), why] += 1
 
     def streamed(self, num_tokens: int, model: str) -> None:
         self.totals[table.STREAMED][self._bounded("model", model),] += num_tokens

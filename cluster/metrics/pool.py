@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
-from cluster.core.view import Counters, PoolView, ReplicaStatus, WaitingTurn
+from cluster.core.view import Counters, ModelStatus, NodeView, PoolView, ReplicaStatus, WaitingTurn
 from cluster.metrics.metric import Kind, PoolMetric, Sample
 
-MODEL_STATES = ("ready", "loading", "failed")
+MODEL_STATES = ("unloaded", "loading", "ready", "unloading", "failed")
 
 
 def _replica(name: str, unit: str, text: str, value: Callable[[ReplicaStatus], float]) -> PoolMetric:
@@ -13,6 +13,20 @@ def _replica(name: str, unit: str, text: str, value: Callable[[ReplicaStatus], f
         return [((one.replica, one.node, one.model), value(one)) for one in view.replicas]
 
     return PoolMetric(name, Kind.GAUGE, text, unit, ("replica", "node", "model"), read=read)
+
+
+def _model(name: str, unit: str, text: str, value: Callable[[ModelStatus], float]) -> PoolMetric:
+    def read(view: PoolView) -> Iterable[Sample]:
+        return [((one.model,), value(one)) for one in view.models]
+
+    return PoolMetric(name, Kind.GAUGE, text, unit, ("model",), read=read)
+
+
+def _node(name: str, unit: str, text: str, value: Callable[[NodeView], float]) -> PoolMetric:
+    def read(view: PoolView) -> Iterable[Sample]:
+        return [((one.node,), value(one)) for one in view.nodes]
+
+    return PoolMetric(name, Kind.GAUGE, text, unit, ("node",), read=read)
 
 
 def _queue(name: str, unit: str, text: str, value: Callable[[list[WaitingTurn]], float]) -> PoolMetric:
@@ -43,6 +57,11 @@ def _model_states(view: PoolView) -> Iterable[Sample]:
     return [((one.model, state), one.state == state) for one in view.models for state in MODEL_STATES]
 
 
+def _held(view: PoolView) -> Iterable[Sample]:
+    for one in view.models:
+        yield from (((one.model, node), size) for node, size in zip(one.nodes, one.node_bytes, strict=False))
+
+
 def _free_tokens(replica: ReplicaStatus) -> int:
     return max(0, replica.capacity.kv_tokens - replica.reserved_tokens - replica.resident_tokens)
 
@@ -59,21 +78,29 @@ POOL_METRICS: tuple[PoolMetric, ...] = (
         "epochs",
         read=lambda view: [((), view.epoch)],
     ),
-    PoolMetric(
+    _node(
         "hearth_node_memory_bytes",
-        Kind.GAUGE,
-        "Memory that engines of the node can use in all.",
         "bytes",
-        ("node",),
-        read=lambda view: [((one.node,), one.memory_bytes) for one in view.nodes],
+        "Memory of the node in all.",
+        lambda one: one.memory_bytes,
     ),
-    PoolMetric(
+    _node(
         "hearth_node_memory_free_bytes",
-        Kind.GAUGE,
-        "Memory of the node that nothing uses.",
         "bytes",
-        ("node",),
-        read=lambda view: [((one.node,), one.memory_free_bytes) for one in view.nodes],
+        "Memory of the node that nothing uses.",
+        lambda one: one.memory_free_bytes,
+    ),
+    _node(
+        "hearth_node_models_bytes",
+        "bytes",
+        "Memory of the node that models may hold.",
+        lambda one: one.models_bytes,
+    ),
+    _node(
+        "hearth_node_models_held_bytes",
+        "bytes",
+        "Memory of the node that loaded models hold.",
+        lambda one: one.held_bytes,
     ),
     PoolMetric(
         "hearth_model_state",
@@ -83,21 +110,28 @@ POOL_METRICS: tuple[PoolMetric, ...] = (
         ("model", "state"),
         read=_model_states,
     ),
-    PoolMetric(
+    _model(
         "hearth_model_window_tokens",
-        Kind.GAUGE,
-        "Longest turn a client may send; 0 while loading.",
         "tokens",
-        ("model",),
-        read=lambda view: [((one.model,), one.window_tokens) for one in view.models],
+        "Longest turn a client may send; 0 where it is not known.",
+        lambda one: one.window_tokens,
+    ),
+    _model(
+        "hearth_model_replicas", "replicas", "Replicas that serve the model.", lambda one: one.num_replicas
+    ),
+    _model(
+        "hearth_model_turns_running",
+        "turns",
+        "Turns of the model that run.",
+        lambda one: one.num_running,
     ),
     PoolMetric(
-        "hearth_model_replicas",
+        "hearth_model_held_bytes",
         Kind.GAUGE,
-        "Replicas that serve the model.",
-        "replicas",
-        ("model",),
-        read=lambda view: [((one.model,), one.num_replicas) for one in view.models],
+        "Memory that the model holds on the node.",
+        "bytes",
+        ("model", "node"),
+        read=_held,
     ),
     _replica(
         "hearth_replica_kv_capacity_tokens",
@@ -237,6 +271,20 @@ POOL_METRICS: tuple[PoolMetric, ...] = (
         "turns",
         "Turns placed where their session's KV was resident.",
         lambda one: one.num_affinity_hits,
+    ),
+    _total("hearth_model_loads_total", "loads", "Starts of models.", lambda one: one.num_loads),
+    _total(
+        "hearth_model_load_failures_total",
+        "loads",
+        "Starts that failed, and loaded models that were lost.",
+        lambda one: one.num_loads_failed,
+    ),
+    _total("hearth_model_unloads_total", "unloads", "Models unloaded.", lambda one: one.num_unloads),
+    _total(
+        "hearth_model_swaps_total",
+        "swaps",
+        "Models unloaded to make room for another.",
+        lambda one: one.num_swaps,
     ),
     _total(
         "hearth_prompt_tokens_total",

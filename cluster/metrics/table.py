@@ -6,8 +6,11 @@ over gateways.  Gateway metrics are counted by each gateway for itself: take the
 Names begin with `hearth_`, name their base unit and end in `_total` where they only grow.
 """
 
+from cluster.metrics.engines import ENGINE_METRICS
 from cluster.metrics.metric import Kind, Metric
-from cluster.metrics.pool import POOL_METRICS
+from cluster.metrics.pool import POOL_METRICS as ROUTER_METRICS
+
+POOL_METRICS = (*ROUTER_METRICS, *ENGINE_METRICS)
 
 _WAIT_BUCKETS_S = (
     0.005,
@@ -84,6 +87,42 @@ CONTINUATIONS = Metric(
     "Answers that went on at another replica after they had begun.",
     "turns",
 )
+LOAD_WAIT = Metric(
+    "hearth_gateway_model_load_wait_seconds",
+    Kind.HISTOGRAM,
+    "From a turn's arrival to its place, for turns whose model had to be loaded.",
+    "seconds",
+    ("model",),
+    _TURN_BUCKETS_S,
+)
+PROMPT_TOKENS = Metric(
+    "hearth_gateway_prompt_tokens_total",
+    Kind.COUNTER,
+    "Prompt tokens of whole answers, by the engine that gave them.",
+    "tokens",
+    ("engine",),
+)
+CACHED_TOKENS = Metric(
+    "hearth_gateway_cached_tokens_total",
+    Kind.COUNTER,
+    "Of those, tokens whose KV the engine still had.",
+    "tokens",
+    ("engine",),
+)
+COMPLETION_TOKENS = Metric(
+    "hearth_gateway_completion_tokens_total",
+    Kind.COUNTER,
+    "Tokens of whole answers, by the engine that gave them.",
+    "tokens",
+    ("engine",),
+)
+STREAMS_LOST = Metric(
+    "hearth_gateway_streams_lost_total",
+    Kind.COUNTER,
+    "Streams that ended before their answer: `preempted` for want of memory, or `broken` with their engine.",
+    "streams",
+    ("engine", "why"),
+)
 
 GATEWAY_METRICS: tuple[Metric, ...] = (
     ROUTER_UP,
@@ -95,6 +134,11 @@ GATEWAY_METRICS: tuple[Metric, ...] = (
     STREAMED,
     DISCONNECTS,
     CONTINUATIONS,
+    LOAD_WAIT,
+    PROMPT_TOKENS,
+    CACHED_TOKENS,
+    COMPLETION_TOKENS,
+    STREAMS_LOST,
 )
 
 METRICS: tuple[Metric, ...] = (*POOL_METRICS, *GATEWAY_METRICS)

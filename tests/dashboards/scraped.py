@@ -18,7 +18,7 @@ from aiohttp import web
 
 from cluster.core.view import Counters, PoolView
 from cluster.metrics import CONTENT_TYPE, GatewayCounters, render
-from tests.console.pools import HOME
+from tests.console.pools import HOME, ON_ITS_WAY
 from tests.console.stand_in import serving
 
 NUM_SCRAPES = 8
@@ -58,17 +58,22 @@ class Gateway:
             self.counters.ttft(0.3, model)
             self.counters.queue_wait(0.02, model)
             self.counters.turn(7.0, model)
+            self.counters.load_wait(12.0, model)
             self.counters.streamed(120, model)
             self.counters.request("/v1/chat/completions", 200, model)
         self.counters.request("/v1/chat/completions", 503, "qwen3-32b")
+        self.counters.used("llamacpp", 1000, 900, 120)
+        self.counters.lost("llamacpp", preempted=True)
+        self.counters.lost("llamacpp", preempted=False)
         self.counters.disconnected()
         self.counters.continued()
 
 
 def busy(step: int) -> PoolView:
-    """`HOME` after `step` steps of work."""
+    """`HOME` after `step` steps of work, with a model on its way."""
     counters = Counters(**{each.name: (number + 1) * step for number, each in enumerate(fields(Counters))})
-    return replace(HOME, counters=replace(counters, cached_tokens=9 * step, prompt_tokens=10 * step))
+    home = replace(HOME, models=(*HOME.models, ON_ITS_WAY))
+    return replace(home, counters=replace(counters, cached_tokens=9 * step, prompt_tokens=10 * step))
 
 
 class Prometheus:
