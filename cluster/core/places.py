@@ -40,9 +40,11 @@ class Room:
 
     def num_cards_with(self, rank_bytes: int) -> int:
         """Cards with that much free.  Models are packed: only the last card in use is partly free."""
+        if not 0 < rank_bytes <= self.card_bytes:
+            return 0
         num_full, in_use_bytes = divmod(self.facts.models_bytes - self.free_bytes, self.card_bytes)
         is_short = in_use_bytes > 0 and self.card_bytes - in_use_bytes < rank_bytes
-        return max(self.facts.num_gpus - num_full - is_short, 0) if rank_bytes <= self.card_bytes else 0
+        return max(self.facts.num_gpus - num_full - is_short, 0)
 
 
 @dataclass(frozen=True, slots=True)

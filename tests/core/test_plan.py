@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cluster.core.ids import NodeId
 from cluster.core.layout import EngineKind, Layout, ModelWish, NodeFacts, NoRoom, Variant, WeightsFormat
 from cluster.core.plan import plan
-from tests.core.homes import (
+from tests.core.known_homes import (
     CPU_SERVER,
     EIGHT_B,
     GIB,
