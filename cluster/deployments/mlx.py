@@ -1,36 +1,205 @@
 """MLX: our own small server around its batch generator, as a gang of child processes."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from pathlib import Path
 
 from cluster.config import ModelConfig
+from cluster.core.errors import ContextLengthExceeded, InvalidField
+from cluster.core.facts import Capacity, Feature, Locality, Speed
 from cluster.core.ids import SessionKey
 from cluster.core.layout import Layout
-from cluster.deployments.engine import EngineFacts, EngineFault, Loading, Prompt
+from cluster.deployments import constrained, formats, mlx_turn, mlx_warmup, model_hash
+from cluster.deployments.engine import EngineFacts, EngineFault, EngineLost, Loading, Prompt
+from cluster.deployments.engine_http import EngineHttp, Refused
 from cluster.deployments.gang import Host
-from cluster.wire import Embeddings, EmbedRequest, Frame, TurnRequest
+from cluster.deployments.mlx_process import MlxProcess
+from cluster.deployments.mlx_server.settings import RankSettings
+from cluster.deployments.neutral import Neutralizer
+from cluster.wire import Embeddings, EmbedRequest, Failed, Frame, JsonObject, TurnRequest
+
+DEFAULT_SLOTS = 16
+"""Sequences at once, where nobody says how many: they share the KV memory, and an idle one holds none."""
+
+HASHED = ("*.safetensors", "config.json", "tokenizer*", "generation_config.json", "*.jinja", "*.model")
 
 
 class MlxEngine:
     """Ranks of `layout` on `hosts`, one each, rank 0 first."""
 
     def __init__(self, config: ModelConfig, layout: Layout, hosts: Sequence[Host]) -> None:
-        self._config, self._layout, self._hosts = config, layout, hosts
+        self._config, self._layout = config, layout
+        self._process = MlxProcess(hosts)
+        self._num_ranks = len(hosts)
 
     async def start(self, progress: Callable[[Loading], None]) -> EngineFacts:
-        raise EngineFault("This engine is not built yet.", "Use llamacpp.")
+        settings = _settings(self._config, self._layout, self._num_ranks)
+        progress(Loading(f"loading {settings.model}"))
+        try:
+            async with asyncio.timeout(self._config.load_timeout_s):
+                await self._process.start(settings, self._config.load_timeout_s)
+                told = await self._server.ask("GET", "/facts")
+                self._formats = formats.of_template(told["template"])
+                self._openings = await self._think_openings()
+                progress(Loading("warming up"))
+                speed = await mlx_warmup.measure(self._server, settings.window_tokens)
+        except (TimeoutError, EngineLost, Refused) as fault:
+            raise EngineFault(
+                f"MLX loads {settings.model}, but computes nothing: {fault or 'it takes too long'}.",
+                "Try a smaller model, or another engine.",
+            ) from fault
+        progress(Loading("hashing the model"))
+        hashed = await asyncio.to_thread(_hash, settings.model)
+        return self._take_facts(settings, told, hashed, speed)
+
+    def _take_facts(self, settings: RankSettings, told: JsonObject, hashed: str, speed: Speed) -> EngineFacts:
+        self._neutral = Neutralizer(told["control_tokens"])
+        self._window = settings.window_tokens
+        return EngineFacts(
+            engine="mlx",
+            model=self._config.name,
+            model_hash=hashed,
+            locality=Locality.LOCAL,
+            capacity=Capacity(
+                settings.kv_tokens, settings.num_slots, settings.window_tokens, resident_holds_slot=False
+            ),
+            speed=speed,
+            features=frozenset({Feature.CHAT, Feature.GRAMMAR, Feature.MEASURE}),
+            formats=self._formats,
+            weights_bytes=told["weights_bytes"],
+        )
+
+    async def _think_openings(self) -> Sequence[tuple[int, ...]]:
+        """How the prompts end whose template has begun the reasoning, in ids."""
+        if formats.THINK not in self._formats:
+            return ()
+        return [await self._tokenize(text, parse_special=True) for text in formats.THINK_OPENINGS]
+
+    @property
+    def _server(self) -> EngineHttp:
+        return self._process.server
 
     async def prepare(self, request: TurnRequest) -> Prompt:
-        raise NotImplementedError
+        _check(request)
+        ids = await self._ids(request)
+        if len(ids) >= self._window:
+            raise ContextLengthExceeded(self._window, len(ids), request.max_tokens or 1)
+        # Without ids, nobody takes it for an answer that could go on elsewhere.
+        return Prompt(None if request.constrained else ids, len(ids))
 
-    def generate(self, request: TurnRequest, prompt: Prompt) -> AsyncGenerator[Frame]:
-        raise NotImplementedError
+    async def _ids(self, request: TurnRequest) -> tuple[int, ...]:
+        if request.ids is not None:
+            return request.ids
+        if request.prompt is not None:
+            return await self._tokenize(request.prompt, parse_special=False)
+        return await self._tokenize(await self._render(request), parse_special=True)
+
+    async def _tokenize(self, text: str, *, parse_special: bool) -> tuple[int, ...]:
+        # A rendered conversation has the start token already, where the template wants one.
+        body = {"text": text, "parse_special": parse_special, "is_start": not parse_special}
+        return tuple((await self._server.ask("POST", "/tokenize", body))["tokens"])
+
+    async def _render(self, request: TurnRequest) -> str:
+        body: JsonObject = {
+            "messages": self._neutral.objects(request.messages or ()),
+            "options": dict(request.template_options),
+        }
+        if request.tools and request.tool_choice != "none":
+            body["tools"] = self._neutral.objects(request.tools)
+        try:
+            rendered = (await self._server.ask("POST", "/render", body))["prompt"]
+        except Refused as fault:
+            raise InvalidField(
+                "messages", f"does not fit the model's chat template: {fault}.", "Change order or roles."
+            ) from fault
+        return rendered + (
+            constrained.opening(request, rendered, self._formats) if request.constrained else ""
+        )
+
+    async def generate(self, request: TurnRequest, prompt: Prompt) -> AsyncGenerator[Frame]:
+        ids = prompt.ids if prompt.ids is not None else await self._ids(request)
+        turn = mlx_turn.MlxTurn(self._server, request, ids, self._opening(request, ids))
+        try:
+            async with aclosing(turn.frames()) as frames:
+                async for frame in frames:
+                    yield frame
+        except Refused as fault:
+            yield _failed(fault, prompt.tokens)
+        finally:
+            await turn.free()
+
+    def _opening(self, request: TurnRequest, ids: tuple[int, ...]) -> str:
+        """What the template has written of the answer; a continuation's first part had it already."""
+        opens = request.messages is not None and any(ids[-len(end) :] == end for end in self._openings)
+        return "<think>" if opens else ""
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
-        raise NotImplementedError
+        raise InvalidField(
+            "model",
+            f"`{request.model}` runs on MLX, which makes no embeddings here.",
+            "Name an embedding model that runs on llama.cpp or vLLM.",
+        )
 
-    async def evict(self, session: SessionKey) -> None: ...
+    async def evict(self, session: SessionKey) -> None:
+        body = {"tenant": session.tenant, "session": mlx_turn.name_of(session)}
+        await self._server.ask("POST", "/evict", body)
 
     async def died(self) -> str:
-        raise NotImplementedError
+        return await self._process.died()
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        await self._process.stop()
+
+
+def _settings(config: ModelConfig, layout: Layout, num_hosts: int) -> RankSettings:
+    """Raises EngineFault for a layout that MLX cannot run."""
+    num_ranks = layout.tensor_parallel * layout.pipeline_parallel
+    if layout.tensor_parallel > 1 and layout.pipeline_parallel > 1:
+        raise EngineFault(
+            "MLX splits each layer, or the layers, over its ranks, not both.",
+            "Set one of `tensor_parallel` and `pipeline_parallel` to 1.",
+        )
+    if num_ranks != num_hosts:
+        raise EngineFault(f"{num_ranks} ranks on {num_hosts} hosts.", "Declare the model again.")
+    if config.kv_type == "q8_0":
+        raise EngineFault(
+            "MLX cannot keep quantised keys and values of several sequences at once (`kv_type: q8_0`).",
+            "Set `kv_type` to f16.",
+        )
+    return RankSettings(
+        model=layout.source,
+        rank=0,
+        num_ranks=num_ranks,
+        tensor_parallel=layout.tensor_parallel,
+        pipeline_parallel=layout.pipeline_parallel,
+        kv_tokens=layout.context_tokens,
+        num_slots=config.slots or DEFAULT_SLOTS,
+        window_tokens=min(layout.window_tokens, layout.context_tokens),
+        chunk_tokens=mlx_warmup.CHUNK_TOKENS,
+        exact=config.kv_type == "f32",
+    )
+
+
+def _hash(folder: str) -> str:
+    here = Path(folder).expanduser()
+    found = {path for pattern in HASHED for path in here.glob(pattern) if path.is_file()}
+    return model_hash.of_files(sorted(found), "hf")
+
+
+def _check(request: TurnRequest) -> None:
+    """Raises InvalidField for what this engine cannot do."""
+    if request.has_images:
+        raise InvalidField(
+            "messages", f"holds an image, which `{request.model}` cannot see.", "Send text alone."
+        )
+    if request.constrained:
+        constrained.schema_of(request)
+
+
+def _failed(refused: Refused, prompt_tokens: int | None) -> Failed:
+    if refused.kind == "no_room":
+        return Failed(503, "no_room", str(refused), prompt_tokens)
+    if 400 <= refused.status < 500:
+        return Failed(400, "invalid_request", str(refused))
+    return Failed(500, "server_error", f"The engine failed: {refused}")

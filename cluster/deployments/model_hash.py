@@ -13,15 +13,18 @@ from cluster.config import home
 _CHUNK_BYTES = 8 * 1024 * 1024
 
 
-def of_files(paths: Sequence[Path]) -> str:
-    """The hash of a model's files, in their order.  Reads them whole where it is not known yet."""
-    cache = home() / "cache" / "model_hashes.json"
+def of_files(paths: Sequence[Path], kind: str = "gguf") -> str:
+    """The hash of a model's files, in their order.  Reads them whole where it is not known yet.
+
+    `kind`: what models of this sort are called in it; equal bytes of another kind are another model.
+    """
+    cache = home() / "cache" / "file_hashes.json"
     known = _load(cache)
     key = "|".join(map(_identity, paths))
     if key not in known:
         known[key] = _hash(paths)
         _save(cache, known)
-    return known[key]
+    return f"{kind}:{known[key]}"
 
 
 def _identity(path: Path) -> str:
@@ -35,7 +38,7 @@ def _hash(paths: Sequence[Path]) -> str:
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
-    return f"gguf:{digest.hexdigest()}"
+    return digest.hexdigest()
 
 
 def _load(cache: Path) -> dict[str, str]:

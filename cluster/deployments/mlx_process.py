@@ -1,0 +1,113 @@
+"""The life of MLX's ranks: what each is told, their start, and their end."""
+
+import asyncio
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cluster.deployments import mlx_links
+from cluster.deployments.engine import EngineFault
+from cluster.deployments.engine_http import EngineHttp
+from cluster.deployments.gang import Gang, Host, RankCommand
+from cluster.deployments.llamacpp_process import MAX_SOCKET_BYTES
+from cluster.deployments.mlx_launch import Links, Wiring, wire
+from cluster.deployments.mlx_server import faults
+from cluster.deployments.mlx_server.settings import SECRET_ENV, RankSettings
+
+LOOK_S = 0.1
+
+
+class MlxProcess:
+    """One gang of ranks on `hosts`, rank 0 first, on this very host."""
+
+    def __init__(self, hosts: Sequence[Host]) -> None:
+        self._gang = Gang(hosts)
+        self._folder: Path | None = None
+        self._server: EngineHttp | None = None
+
+    @property
+    def server(self) -> EngineHttp:
+        assert self._server is not None, "start the engine first"
+        return self._server
+
+    async def start(self, settings: RankSettings, timeout_s: float) -> None:
+        """Returns when every rank is ready.  Raises EngineFault with a rank's last words."""
+        socket = self._new_folder() / "engine.sock"
+        self._server = EngineHttp(socket)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._gang.start(await self._commands(replace(settings, socket=str(socket))))
+                while not await self._server.is_there("/facts"):
+                    if self._gang.has_died:
+                        raise _fault(await self._gang.died())
+                    await asyncio.sleep(LOOK_S)
+        except TimeoutError as fault:
+            raise EngineFault(
+                f"{settings.model} did not load within {timeout_s:.0f} s. The ranks' last lines:\n"
+                f"{await self._tails()}",
+                "Try a smaller model, or raise `load_timeout_s`.",
+            ) from fault
+        except (OSError, ConnectionError) as fault:
+            raise EngineFault(f"A rank could not be started: {fault}.", "See the log of its node.") from fault
+
+    def _new_folder(self) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix="hearth-"))
+        if len(str(folder)) + len("/engine.sock") > MAX_SOCKET_BYTES:
+            folder.rmdir()
+            folder = Path(tempfile.mkdtemp(prefix="hearth-", dir="/tmp"))
+        self._folder = folder
+        return folder
+
+    async def _commands(self, settings: RankSettings) -> list[RankCommand]:
+        hosts = self._gang.hosts
+        secret = secrets.token_hex(32)
+        ports = [(await host.free_ports(2)) for host in hosts]
+        wirings = wire([host.address for host in hosts], [one[0] for one in ports], await self._links())
+        control = f"{hosts[0].address}:{ports[0][1]}" if len(hosts) > 1 else ""
+        settings = replace(settings, num_ranks=len(hosts), control=control, backend=wirings[0].backend)
+        return [
+            await _command(host, replace(settings, rank=rank), wiring, secret)
+            for rank, (host, wiring) in enumerate(zip(hosts, wirings, strict=True))
+        ]
+
+    async def _links(self) -> Sequence[Links]:
+        hosts = self._gang.hosts
+        if len(hosts) == 1 or sys.platform != "darwin":
+            return [Links()] * len(hosts)
+        return await asyncio.gather(*map(mlx_links.ask, hosts))
+
+    async def _tails(self) -> str:
+        tails = [await host.tail() for host in self._gang.hosts]
+        return "\n".join(f"[rank {rank}]\n{tail}" for rank, tail in enumerate(tails))
+
+    async def died(self) -> str:
+        return await self._gang.died()
+
+    async def stop(self) -> None:
+        """Ends all ranks and removes what they were given; in any state, and twice."""
+        if self._server is not None:
+            await self._server.close()
+        await self._gang.stop()
+        await asyncio.gather(*(host.close() for host in dict.fromkeys(self._gang.hosts)))
+        if self._folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+
+async def _command(host: Host, settings: RankSettings, wiring: Wiring, secret: str) -> RankCommand:
+    folder = await host.write(wiring.files) if wiring.files else ""
+    files = {variable: f"{folder}/{variable}" for variable in wiring.files}
+    argv = (sys.executable, "-m", "cluster.deployments.mlx_server", settings.to_argument())
+    return RankCommand(argv, {**wiring.env, **files, SECRET_ENV: secret})
+
+
+def _fault(ended: str) -> EngineFault:
+    told = faults.read(ended)
+    if told is not None:
+        return EngineFault(*told)
+    return EngineFault(
+        f"MLX could not start: {ended}", "Check that mlx-lm knows the model and that its files are whole."
+    )
