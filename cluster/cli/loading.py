@@ -47,10 +47,11 @@ def load(
         model = _ask(state, name, "load")["model"]
         if wait:
             model = _follow(state, model, as_json)
+        seconds = time.monotonic() - began
         if as_json:
-            print_json({"model": model, "seconds": round(time.monotonic() - began, 2)})
+            print_json({"model": model, "seconds": round(seconds, 2)})
         else:
-            out.print(_outcome(model, time.monotonic() - began))
+            out.print(_outcome(model, seconds))
 
 
 def unload(name: Name, as_json: AsJson = False) -> None:
@@ -124,33 +125,34 @@ def _look(state: "PoolState", model: dict[str, Any]) -> dict[str, Any]:
         except CommandFailed:
             found = []
         if found:
-            return {**found[0], "has_begun": model.get("has_begun") or model["state"] == "loading"}
+            return found[0]
         if time.monotonic() > until:
             raise CommandFailed("The pool does not answer any more.", "See: hearth status", FAILED)
         time.sleep(POLL_S)
 
 
 def _check(model: dict[str, Any]) -> None:
-    name, state = model["model"], model["state"]
-    if state == "failed":
-        reason = printable(model["reason"]) or "It does not say why."
+    """Raises CommandFailed where it will not be loaded."""
+    name, reason = model["model"], printable(model["reason"])
+    if model["state"] == "failed" or not model["fits"]:
         raise CommandFailed(f"{name} was not loaded: {reason}", "See: hearth logs replica", FAILED)
-    if model.get("has_begun") and state in ("unloaded", "unloading"):
-        reason = printable(model["reason"]) or "Somebody has unloaded it again."
-        raise CommandFailed(f"{name} was not loaded: {reason}", "See: hearth models", FAILED)
+    if model["state"] in ("unloaded", "unloading") and not model["wanted"]:
+        raise CommandFailed(f"{name} was not loaded: somebody has unloaded it again.", "", FAILED)
 
 
 def _show(model: dict[str, Any], progress: Progress) -> None:
     progress.stage(f"loading {model['model']}")
     if model["stage"]:
         progress.step(printable(model["stage"]), bar_words(model["fraction"]))
+    elif model["state"] != "loading":
+        progress.step("waiting for memory")
 
 
 def _outcome(model: dict[str, Any], seconds: float) -> str:
     name, state = escape(model["model"]), model["state"]
     if state != "ready":
         return f"{name} is {state}. Follow it: {command()} models --watch"
-    took = f" after {seconds:.1f} s" if model.get("has_begun") else ""
+    took = f" after {seconds:.1f} s" if seconds >= POLL_S else ""
     memory = size_words(model["memory_bytes"]) if model["memory_bytes"] else ""
     window = f"{model['window_tokens']:,} tokens"
     nodes = f"on {', '.join(model['nodes'])}" if model["nodes"] else ""

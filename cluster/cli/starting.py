@@ -145,17 +145,16 @@ def _not_ready(view: dict[str, Any], ours: set[str], asked: set[str]) -> list[st
     """
     models = {model["model"]: model for model in view["models"]}
     for name in sorted(ours & models.keys()):
-        if models[name]["state"] == "failed":
+        if models[name]["state"] == "failed" or (not models[name]["fits"] and _comes(models[name])):
             problem = f"The model {name} did not load: {models[name]['reason']}"
             raise CommandFailed(problem, "See: hearth logs replica", FAILED)
-    comes = (name for name in ours if name in asked or name not in models or _comes(models[name]))
-    return sorted(comes)
+    return sorted(name for name in ours if name in asked or name not in models or _comes(models[name]))
 
 
 def _comes(model: dict[str, Any]) -> bool:
     """Whether it is on its way, or will be without anybody's asking."""
     if model["state"] == "unloaded":
-        return model["keep_warm"] and not model["reason"]
+        return model["keep_warm"] or model["wanted"]
     return model["state"] != "ready"
 
 

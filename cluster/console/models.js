@@ -114,6 +114,7 @@ function facts(model) {
     model.memory_bytes ? bytes(model.memory_bytes) : "",
     model.nodes?.length ? `on ${model.nodes.join(", ")}` : "",
     model.num_running ? `${plural(model.num_running, "turn")} running` : "",
+    model.wanted && model.state === "unloaded" ? "waits for memory" : "",
     model.num_waiting ? `${count(model.num_waiting)} waiting` : "",
   ].filter(Boolean);
   return known.length ? el("p", { class: "facts" }, known.join(" · ")) : null;

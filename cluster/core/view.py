@@ -75,7 +75,8 @@ class ModelStatus:
     while loading.  `engine`, `quantisation`, `nodes`, `memory_bytes`, `flags`: of its layout, empty while
     unloaded; `node_bytes`: what it holds on each of `nodes`. `stage` and `fraction`: how far its start has
     come.  `num_running`, `num_waiting`: turns.  `managed`: it can be loaded and unloaded (upstreams cannot).
-    `wanted`: somebody waits for it to be loaded: a start that failed is tried again.
+    `wanted`: a person or a turn waits for it to be loaded, and it will be tried (again).  `fits` False: no
+    memory here could ever hold it.
     """
 
     model: str
@@ -101,6 +102,7 @@ class ModelStatus:
     num_waiting: int = 0
     node_bytes: tuple[int, ...] = ()
     wanted: bool = False
+    fits: bool = True
 
 
 @dataclass(frozen=True, slots=True)

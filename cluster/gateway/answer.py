@@ -77,7 +77,7 @@ class Answer:
         if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
             said.append(Reasoning(reasoning))
         if content := delta.get("content"):
-            said.append(Content(content))
+            said += self._spoken(content)
         for call in delta.get("tool_calls") or ():
             function = call.get("function") or {}
             index = call.get("index", self._num_calls)
@@ -86,6 +86,12 @@ class Answer:
                 ToolCall(index, function.get("arguments") or "", call.get("id"), function.get("name"))
             )
         return said
+
+    def _spoken(self, content: str) -> list[Said]:
+        """A server that does not know how its model thinks leaves the reasoning in the content."""
+        if self.request.constrained or self._parser is None:
+            return [Content(content)]
+        return self._parser.feed(content)
 
     def lost(self) -> tuple[int | None, int]:
         """The stream broke.  The size of the prompt to go on with, and the generated tokens in it.

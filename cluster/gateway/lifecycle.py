@@ -115,17 +115,24 @@ async def _say(link: RouterLink, event: LoadAsked | UnloadAsked) -> ModelStatus:
 async def follow(link: RouterLink, began: ModelStatus) -> AsyncIterator[ModelStatus]:
     """`began`, and the model again each time it has changed; the last one is ready.
 
-    Raises NotLoaded where it failed or was unloaded on its way, and what `view_of` and `find` raise.
+    Raises NotLoaded where it failed, fits nowhere, or is not wanted any more; and what `view_of` and `find`
+    raise.
     """
-    status, has_begun = began, False
+    status = began
     yield status
     while status.state != "ready":
-        has_begun = has_begun or status.state == "loading"
-        if status.state == "failed":
-            raise NotLoaded(status.model, status.reason)
-        if has_begun and status.state in ("unloaded", "unloading"):
-            raise NotLoaded(status.model, status.reason or "somebody has unloaded it again.")
+        if problem := why_not(status):
+            raise NotLoaded(status.model, problem)
         await asyncio.sleep(FOLLOW_S)
         last, status = status, find(await view_of(link, FOLLOW_S / 2), status.model)
         if status != last:
             yield status
+
+
+def why_not(status: ModelStatus) -> str:
+    """Why a model that was to be loaded will not be; empty where it may."""
+    if status.state == "failed" or not status.fits:
+        return status.reason
+    if status.state in ("unloaded", "unloading") and not status.wanted:
+        return "somebody has unloaded it again."
+    return ""

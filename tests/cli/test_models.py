@@ -14,13 +14,14 @@ from cluster.cli.answer import waiting_words
 from cluster.core.commands import Commit, Queue
 from cluster.core.events import LoadAsked, TurnArrived, TurnCancelled, UnloadAsked
 from cluster.core.ids import Cause, GatewayId
+from cluster.core.view import ModelStatus
 from cluster.pool.paths import PoolPaths
 from cluster.pool.state import PoolState, Stage, write_state
 from tests.cli.hearth import Hearth
 from tests.cli.screen import terminal
 from tests.gateway.home import SETTINGS, gateway_at
 from tests.gateway.switch import Switch
-from tests.support.lives import FAILED, LOADING, READY, UNLOADED, UPSTREAM, Lives
+from tests.support.lives import FAILED, LOADING, NO_ROOM, READY, UNLOADED, UPSTREAM, Lives
 
 CAUSE, GATEWAY = Cause("test"), GatewayId("gateway-1")
 
@@ -88,11 +89,21 @@ async def test_load_waits_and_says_how_far_it_is(pool: Command) -> None:
     assert "llamacpp, q4_k_m, 32,768 tokens, 9.0 GiB, on studio" in said.words
 
 
-async def test_a_load_that_fails_says_why(tmp_path: Path) -> None:
-    async with _command(tmp_path, Lives(UNLOADED, when_asked=FAILED)) as command:
+@pytest.mark.parametrize("end", [FAILED, NO_ROOM], ids=["failed", "fits nowhere"])
+async def test_a_load_that_cannot_be_says_why(tmp_path: Path, end: ModelStatus) -> None:
+    async with _command(tmp_path, Lives(UNLOADED, when_asked=end)) as command:
         said = await command.run("load", "qwen3-8b")
     assert said.status == 1
-    assert "qwen3-8b was not loaded: It needs 90 GiB and the nodes have 16 GiB." in said.errors
+    assert f"qwen3-8b was not loaded: {end.reason}" in said.errors
+
+
+async def test_a_load_waits_for_memory_too(tmp_path: Path) -> None:
+    waiting = replace(UNLOADED, wanted=True)
+    async with _command(tmp_path, Lives(UNLOADED, when_asked=waiting)) as command:
+        with terminal(command.hearth, "load", "qwen3-8b") as screen:
+            await screen.until("waiting for memory")
+            command.router.show(READY)
+            assert "qwen3-8b is ready after" in await screen.end()
 
 
 async def test_no_wait_comes_back_while_it_loads(pool: Command) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -19,7 +20,7 @@ from tests.gateway.home import SETTINGS, Home, gateway_at
 from tests.gateway.streams import streaming
 from tests.gateway.switch import Switch
 from tests.gateway.test_grpc import ask, channel
-from tests.support.lives import FAILED, READY, UNLOADED, UPSTREAM, Lives
+from tests.support.lives import FAILED, LOADING, NO_ROOM, READY, UNLOADED, UPSTREAM, Lives
 
 CAUSE, GATEWAY = Cause("test"), GatewayId("gateway-1")
 
@@ -92,7 +93,12 @@ async def test_grpc_tells_how_far_a_load_has_come_until_it_is_ready() -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "words"), [(FAILED, "It needs 90 GiB"), (UNLOADED, "somebody has unloaded it again")]
+    ("end", "words"),
+    [
+        (FAILED, "It needs 90 GiB"),
+        (NO_ROOM, "fits nowhere: it needs 90 GiB"),
+        (UNLOADED, "somebody has unloaded it again"),
+    ],
 )
 async def test_grpc_says_why_a_load_ended_without_a_model(end: ModelStatus, words: str) -> None:
     router = Lives(UNLOADED)
@@ -106,6 +112,17 @@ async def test_grpc_says_why_a_load_ended_without_a_model(end: ModelStatus, word
     assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert words in (caught.value.details() or "")
     assert ("hearth-error-code", "load_failed") in tuple(caught.value.trailing_metadata() or ())
+
+
+async def test_a_start_that_failed_and_is_tried_again_is_followed_on() -> None:
+    router = Lives(UNLOADED)
+    async with pool_of(router) as pool, channel(pool) as wire:
+        call = aiter(HearthServiceStub(wire).LoadModel(pb.LoadModelRequest(model="qwen3-8b"), timeout=20))
+        states = [(await anext(call)).model.state]
+        for status in (replace(UNLOADED, wanted=True), LOADING, READY):
+            router.show(status)
+            states.append((await anext(call)).model.state)
+    assert states == ["loading", "unloaded", "loading", "ready"]
 
 
 async def test_grpc_unloads_and_refuses_as_http_does() -> None:

@@ -25,11 +25,22 @@ LOADING = replace(
     flags=frozenset({"small"}),
     stage="reading weights",
     fraction=0.4,
+    wanted=True,
 )
 READY = replace(
-    LOADING, state="ready", stage="", fraction=None, window_tokens=32_768, num_replicas=1, num_running=2
+    LOADING,
+    state="ready",
+    stage="",
+    fraction=None,
+    wanted=False,
+    window_tokens=32_768,
+    num_replicas=1,
+    num_running=2,
 )
 FAILED = replace(UNLOADED, state="failed", reason="It needs 90 GiB and the nodes have 16 GiB. Add a machine.")
+NO_ROOM = replace(
+    UNLOADED, wanted=True, fits=False, reason="qwen3-8b fits nowhere: it needs 90 GiB, and studio has 16 GiB."
+)
 UPSTREAM = ModelStatus("llama3.2", "ready", Locality.HOSTED, 8192, frozenset({Feature.CHAT}), 1)
 
 
