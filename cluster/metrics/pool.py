@@ -287,6 +287,12 @@ POOL_METRICS: tuple[PoolMetric, ...] = (
         lambda one: one.num_swaps,
     ),
     _total(
+        "hearth_model_swap_seconds_total",
+        "seconds",
+        "Time in which memory was emptied or filled because one model made room for another.",
+        lambda one: one.swap_ms / 1000,
+    ),
+    _total(
         "hearth_prompt_tokens_total",
         "tokens",
         "Prompt tokens of finished turns.",

@@ -4,15 +4,18 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from dashboards.source import capacity
+from dashboards.source import capacity, engines
+from dashboards.source.page import Page
 
 FOLDER = Path(__file__).parents[1]
+PAGES = (capacity.PAGE, engines.PAGE)
 
 
-def text() -> str:
-    """The Capacity dashboard, as the file holds it."""
-    return JSONEncoder(sort_keys=True, indent=2).encode(capacity.build().build()) + "\n"
+def text(page: Page) -> str:
+    """The dashboard, as its file holds it."""
+    return JSONEncoder(sort_keys=True, indent=2).encode(page.build().build()) + "\n"
 
 
 if __name__ == "__main__":
-    (FOLDER / "capacity.json").write_text(text())
+    for page in PAGES:
+        (FOLDER / page.file_name).write_text(text(page))

@@ -1,11 +1,7 @@
 """The Capacity dashboard: is there room, who waits for it, and what comes out."""
 
-from itertools import count
-
-from grafana_foundation_sdk.builders import dashboard
-from grafana_foundation_sdk.models.dashboard import DashboardCursorSync
-
-from dashboards.source.panel import SOURCE, Look, Panel, Query
+from dashboards.source.page import Page
+from dashboards.source.panel import Look, Panel, Query
 from dashboards.source.queries import MODEL, gateway_rate, pool, pool_rate, quantile, replica
 
 _KV_USED = f"({replica('kv_reserved_tokens')} + {replica('kv_resident_tokens')})"
@@ -200,36 +196,4 @@ WORK = (
 )
 
 ROWS = {"Now": NOW, "Memory": MEMORY, "Waiting": WAITING, "Work": WORK}
-PANELS = tuple(panel for row in ROWS.values() for panel in row)
-
-
-def build() -> dashboard.Dashboard:
-    """The dashboard in Grafana's terms."""
-    page = (
-        dashboard.Dashboard("Hearth: Capacity")
-        .uid("hearth-capacity")
-        .tags(["hearth"])
-        .refresh("10s")
-        .time("now-30m", "now")
-        .tooltip(DashboardCursorSync.CROSSHAIR)
-        .with_variable(dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
-        .with_variable(_model())
-    )
-    number = count(1)
-    for title, panels in ROWS.items():
-        page = page.with_row(dashboard.Row(title).id(next(number)))
-        for panel in panels:
-            page = page.with_panel(panel.build(next(number)))
-    return page
-
-
-def _model() -> dashboard.QueryVariable:
-    return (
-        dashboard.QueryVariable("model")
-        .label("Model")
-        .datasource(SOURCE)
-        .query("label_values(hearth_model_state, model)")
-        .multi(True)
-        .include_all(True)
-        .all_value(".*")
-    )
+PAGE = Page("Capacity", ROWS)

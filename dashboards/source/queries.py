@@ -24,6 +24,7 @@ def pool_rate(metric: str, by: str = "", where: str = "") -> str:
 
 
 def gateway_rate(metric: str, by: str, where: str = "") -> str:
+    """How much a counter of the gateways, added up, grows in a second."""
     return f"sum by ({by}) (rate({metric}{where}{OVER}))"
 
 

@@ -11,7 +11,7 @@ import pytest
 from cluster.core.events import NodeReport, NodeUp
 from cluster.core.ids import Cause, NodeId
 from cluster.deployments.fake import FakeEngine, FakeSettings
-from dashboards.source.capacity import PANELS
+from dashboards.source.capacity import PAGE
 from tests.dashboards.scraped import NUM_SCRAPES, Prometheus, as_asked, scraping
 from tests.gateway.home import Home, home
 
@@ -51,7 +51,7 @@ async def test_turns_at_a_real_gateway_fill_the_dashboard(tmp_path: Path) -> Non
         await pool.switch.post([NodeUp(node, 16 << 30, cause), NodeReport(node, 9 << 30, cause)])
         num_turns = await work_until_scraped(pool, prometheus)
 
-        for panel in PANELS:
+        for panel in PAGE.panels:
             for query in panel.queries:
                 values = [float(one["value"][1]) for one in await prometheus.ask(as_asked(query.expr))]
                 assert values, f"{panel.title}: {query.expr}"

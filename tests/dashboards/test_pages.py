@@ -1,4 +1,4 @@
-"""The Capacity dashboard shows what is really there."""
+"""The dashboards show what is really there."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import pytest_asyncio
 import yaml
 
 from cluster.metrics import METRICS, Kind
-from dashboards.source.__main__ import text
-from dashboards.source.capacity import PANELS
+from dashboards.source import capacity, engines
+from dashboards.source.__main__ import PAGES, text
+from dashboards.source.page import Page
 from dashboards.source.panel import Panel
+from tests.console.pools import GIB, ON_ITS_WAY
 from tests.dashboards.scraped import Prometheus, as_asked, busy_pool
 
 ROOT = Path(__file__).parents[2]
@@ -29,13 +31,18 @@ SERIES = {metric.name for metric in METRICS if metric.kind is not Kind.HISTOGRAM
 }
 
 
-def test_the_file_is_what_its_source_makes() -> None:
-    assert (ROOT / "dashboards" / "capacity.json").read_text() == text(), "run python -m dashboards.source"
+PANELS = [pytest.param(panel, id=f"{page.name}: {panel.title}") for page in PAGES for panel in page.panels]
 
 
-def test_no_two_panels_share_a_place() -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_file_is_what_its_source_makes(page: Page) -> None:
+    assert (ROOT / "dashboards" / page.file_name).read_text() == text(page), "run python -m dashboards.source"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_two_panels_share_a_place(page: Page) -> None:
     cells: set[tuple[int, int]] = set()
-    for panel in json.loads(text())["panels"]:
+    for panel in json.loads(text(page))["panels"]:
         at = panel["gridPos"]
         own = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
         assert not own & cells, panel["title"]
@@ -43,7 +50,7 @@ def test_no_two_panels_share_a_place() -> None:
         cells |= own
 
 
-@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.title)
+@pytest.mark.parametrize("panel", PANELS)
 def test_queries_are_promql_over_metrics_that_exist(panel: Panel) -> None:
     for query in panel.queries:
         promql_parser.parse(as_asked(query.expr))
@@ -65,14 +72,14 @@ async def prometheus(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator
 
 @pytest.mark.needs_prometheus
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.title)
+@pytest.mark.parametrize("panel", PANELS)
 async def test_a_working_pool_fills_every_panel(prometheus: Prometheus, panel: Panel) -> None:
     for query in panel.queries:
         samples = await prometheus.ask(as_asked(query.expr))
         values = [float(sample["value"][1]) for sample in samples]
         assert values, query.expr
         assert all(map(math.isfinite, values)), query.expr
-        assert any(value > 0 for value in values), query.expr
+        assert any(value > 0 for value in values) or panel.title == "Models failed", query.expr
         for label in re.findall(r"{{(\w+)}}", query.legend):
             assert all(label in sample["metric"] for sample in samples), query.legend
 
@@ -80,13 +87,39 @@ async def test_a_working_pool_fills_every_panel(prometheus: Prometheus, panel: P
 @pytest.mark.needs_prometheus
 @pytest.mark.asyncio(loop_scope="module")
 async def test_two_gateways_do_not_double_the_pool(prometheus: Prometheus) -> None:
-    by_title = {panel.title: as_asked(panel.queries[0].expr) for panel in PANELS}
+    by_title = {panel.title: as_asked(panel.queries[0].expr) for panel in capacity.PAGE.panels}
     assert await prometheus.number("count(up == 1)") == 2
     assert await prometheus.number(by_title["Turns running"]) == 4
     assert await prometheus.number(by_title["Turns waiting"]) == 2
     assert await prometheus.number(by_title["Free tokens"]) == 47_872 + 17_408 + 65_536
     assert await prometheus.number(by_title["KV memory in use"]) == pytest.approx(98_560 / 229_376)
     assert await prometheus.number(by_title["Prompt from cache"]) == pytest.approx(0.9, abs=0.05)
+
+
+@pytest.mark.needs_prometheus
+@pytest.mark.asyncio(loop_scope="module")
+async def test_models_and_engines_are_told_as_they_are(prometheus: Prometheus) -> None:
+    by_title = {panel.title: as_asked(panel.queries[0].expr) for panel in engines.PAGE.panels}
+    assert await prometheus.number(by_title["Models ready"]) == 3
+    assert await prometheus.number(by_title["Models on their way"]) == 1
+    assert await prometheus.number(by_title["Models failed"]) == 0
+    assert await prometheus.number(by_title["Memory held by models"]) == pytest.approx(63.5 / 92)
+    held = {
+        (one["metric"]["model"], one["metric"]["node"]): float(one["value"][1]) / GIB
+        for one in await prometheus.ask(by_title["Memory by model"])
+    }
+    coder = ON_ITS_WAY.model
+    assert held == {
+        ("qwen3-32b", "studio"): 53.0,
+        ("qwen3-8b", "laptop"): 10.5,
+        (coder, "studio"): 15.0,
+        (coder, "laptop"): 2.0,
+    }
+    share = {
+        one["metric"]["engine"]: float(one["value"][1])
+        for one in await prometheus.ask(by_title["Prompt from cache by engine"])
+    }
+    assert share == {"llamacpp": pytest.approx(0.9)}
 
 
 @pytest.mark.needs_prometheus
