@@ -1,0 +1,62 @@
+"""One process of a vLLM gang: vLLM's own server, or a follower of it, and nothing else.
+
+vLLM spawns its engine core and its workers by `multiprocessing`, which imports this module anew in each of
+them, as `__mp_main__`: so each follows the process that spawned it, and none outlives a killed one.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, MutableMapping, Sequence
+
+import psutil
+
+from cluster.config import home
+from cluster.deployments.child import PARENT_ENV, follow_parent
+
+NUM_RANKS_ENV = "HEARTH_NUM_RANKS"
+"""How many ranks share this node's cores; unset where they compute on cards."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`arguments`: those of vLLM's command line."""
+    _join_the_line()
+    _prepare(os.environ, _addresses())
+    sys.argv = ["vllm", *arguments]
+    if "--headless" in arguments:
+        from vllm.entrypoints.cli.main import main as serve
+
+        sys.argv.insert(1, "serve")
+    else:
+        from vllm.entrypoints.launchers.api_server.entry import main as serve
+    serve()
+
+
+def _join_the_line() -> None:
+    """This process dies with its parent, and those it spawns will with it."""
+    follow_parent()
+    os.environ[PARENT_ENV] = str(os.getpid())
+
+
+def _prepare(environment: MutableMapping[str, str], addresses: Mapping[str, str]) -> None:
+    """What only this node knows: its interfaces, its cores, and where it keeps what it compiled."""
+    interface = addresses.get(environment["VLLM_HOST_IP"])
+    if interface is not None:
+        environment["GLOO_SOCKET_IFNAME"] = environment["NCCL_SOCKET_IFNAME"] = interface
+    if NUM_RANKS_ENV in environment:
+        cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+        threads = max(cores // int(environment[NUM_RANKS_ENV]), 1)
+        environment.setdefault("OMP_NUM_THREADS", str(threads))
+    cache = home() / "cache"
+    environment["TORCHINDUCTOR_CACHE_DIR"] = str(cache / "torchinductor")
+    environment["VLLM_CACHE_ROOT"] = str(cache / "vllm")
+
+
+def _addresses() -> dict[str, str]:
+    """The interface of each address of this node."""
+    return {address.address: name for name, found in psutil.net_if_addrs().items() for address in found}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
+elif __name__ == "__mp_main__":
+    _join_the_line()
