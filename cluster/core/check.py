@@ -1,7 +1,9 @@
 """The invariants of the machine, as code.  Run after every test, every simulated step, and when idle."""
 
+from cluster.core.booking import held
 from cluster.core.context import Context
-from cluster.core.state import Phase, Replica, Turn
+from cluster.core.lifecycle import Life, Stage
+from cluster.core.state import Deployment, Phase, Replica, Turn
 
 
 def check_state(ctx: Context) -> None:
@@ -13,7 +15,29 @@ def check_state(ctx: Context) -> None:
     waiting = sum(turn.phase is Phase.WAITING for turn in ctx.state.turns.values())
     again = sum(turn.committed or turn.num_lost > 0 for turn in ctx.state.turns.values())
     assert waiting <= ctx.limits.queue + again + _num_requeued(ctx), "the queue is over its bound"
+    for deployment in ctx.state.deployments.values():
+        if deployment.life is not None:
+            _check_life(deployment, deployment.life)
+    _check_memory(ctx)
     assert not ctx.commands, "commands were left behind"
+
+
+def _check_memory(ctx: Context) -> None:
+    """No node is given more than it has by us; a report may have said that it holds more."""
+    booked = held(ctx.state)
+    for node in ctx.state.nodes.values():
+        most = node.facts.models_bytes if node.facts is not None else 0
+        over = booked[node.node] - most
+        assert over <= 0 or node.surprised, f"{node.node} is over-committed by {over} bytes"
+
+
+def _check_life(deployment: Deployment, life: Life) -> None:
+    name, stage = deployment.deployment, life.stage
+    holds = stage not in (Stage.UNLOADED, Stage.FAILED)
+    assert (life.layout is not None) == holds, f"{name} is {stage} with {life.layout}"
+    assert holds or not life.named, f"{name} is {stage} and a report names it"
+    assert stage is not Stage.FAILED or deployment.failed, f"{name} failed without a reason"
+    assert stage is not Stage.UNLOADED or not deployment.failed, f"{name} will be loaded and has failed"
 
 
 def _num_requeued(ctx: Context) -> int:

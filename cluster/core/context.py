@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from cluster.core.booking import Plans
 from cluster.core.commands import Command, Reject
 from cluster.core.errors import HearthError
 from cluster.core.ids import Cause, LeaseId
@@ -10,6 +11,7 @@ from cluster.core.learning import Memory
 from cluster.core.placement import Policy
 from cluster.core.queue import FairQueue
 from cluster.core.state import Phase, Replica, State, Turn
+from cluster.core.swap import SwapPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,11 @@ class Limits:
     `commit_after_s` stays under the four seconds for which a status line may be held back.
     `max_wait_s` ends the wait of a committed turn: every wait has an end.  `forget_s`: so long after its
     last word nothing is kept of a node, a replica, or a turn whose lease is over.
+    `swap_wait_s`: see `swap`.  `load_tries`: starts that fail in a row before a model is given up; after
+    the first it is tried again in `load_retry_s`, then each time in twice that.
+    `say_again_s`: so often an order that no report confirms is said.  `order_void_s`: so long after an
+    order no report was made before it came.  `drain_silent_s`: so long a silent front is waited for before
+    its engine is unloaded.  `settle_s`: what nobody waits for is loaded once no node came for so long.
     """
 
     queue: int = 512
@@ -33,6 +40,13 @@ class Limits:
     skip_s: float = 15.0
     max_losses: int = 3
     forget_s: float = 3600.0
+    swap_wait_s: float = 60.0
+    load_tries: int = 4
+    load_retry_s: float = 2.0
+    say_again_s: float = 1.0
+    order_void_s: float = 10.0
+    drain_silent_s: float = 30.0
+    settle_s: float = 1.0
 
 
 @dataclass(slots=True)
@@ -42,6 +56,8 @@ class Context:
     epoch: int
     policy: Policy
     limits: Limits
+    plans: Plans
+    swapping: SwapPolicy
     state: State = field(default_factory=State)
     memory: Memory = field(default_factory=Memory)
     queue: FairQueue = field(default_factory=FairQueue)

@@ -28,15 +28,36 @@ def turn_seconds(turn: Turn, replica: Replica, memory: Memory) -> float:
 
 
 def waits(
-    queue: Sequence[Turn], turns: Sequence[Turn], replicas: Sequence[Replica], memory: Memory, now: float
+    queue: Sequence[Turn],
+    turns: Sequence[Turn],
+    replicas: Sequence[Replica],
+    memory: Memory,
+    now: float,
+    loading_s: float = LOADING_S,
 ) -> list[float]:
     """Seconds until each turn of `queue`, in order, gets a place at one of `replicas`.
 
     `turns`: all that are known.  Each takes the replica that has KV memory and a slot for it first.
+    `loading_s`: until another replica may be ready, for those that none of these could take.
     """
-    running = {turn.lease: turn for turn in turns if turn.lease and turn.phase is not Phase.ENDING}
+    running = _running(turns)
     rooms = [_Room(replica, running, memory, now) for replica in replicas if not replica.draining]
-    return [_wait(turn, rooms, memory) for turn in queue]
+    return [_wait(turn, rooms, memory, loading_s) for turn in queue]
+
+
+def drain_s(replicas: Sequence[Replica], turns: Sequence[Turn], memory: Memory, now: float) -> float:
+    """Seconds until no turn runs at any of these replicas."""
+    running = _running(turns)
+    left = (
+        _remaining(running.get(lease.lease), replica, memory, now)
+        for replica in replicas
+        for lease in replica.ledger.leases.values()
+    )
+    return max(left, default=0.0)
+
+
+def _running(turns: Sequence[Turn]) -> dict[LeaseId, Turn]:
+    return {turn.lease: turn for turn in turns if turn.lease and turn.phase is not Phase.ENDING}
 
 
 class _Room:
@@ -72,7 +93,7 @@ class _Room:
         insort(self._ends, (start_s + seconds, tokens))
 
 
-def _wait(turn: Turn, rooms: Sequence[_Room], memory: Memory) -> float:
+def _wait(turn: Turn, rooms: Sequence[_Room], memory: Memory, loading_s: float) -> float:
     need = need_of(turn, memory)
     found: list[tuple[float, int, _Room]] = []
     for room in rooms:
@@ -82,7 +103,7 @@ def _wait(turn: Turn, rooms: Sequence[_Room], memory: Memory) -> float:
             if start_s is not None:
                 found.append((start_s, tokens, room))
     if not found:
-        return LOADING_S
+        return loading_s
     start_s, tokens, room = min(found, key=lambda each: each[0])
     room.take(start_s, tokens, turn_seconds(turn, room.replica, memory))
     return start_s

@@ -5,12 +5,14 @@
 `now` is the caller's monotonic clock in seconds.  Nothing awaits, nothing fails: an event is a fact, and
 one that no longer means anything (a turn that is over, an earlier boot) changes nothing.
 
-The work of a `handle` is: take the fact in, then, if room may have appeared, look through the queue.
+The work of a `handle` is: take the fact in; then, if room may have appeared, see which models shall come and
+go, and look through the queue.
 """
 
 from typing import assert_never
 
 from cluster.core import clock, life, replicas, turns
+from cluster.core.booking import Planner, Plans
 from cluster.core.check import check_state
 from cluster.core.commands import Command
 from cluster.core.context import Context, Limits
@@ -46,22 +48,36 @@ from cluster.core.events import (
 )
 from cluster.core.ids import ReplicaId
 from cluster.core.placement import Policy, nearest_prefix
+from cluster.core.plan import plan
 from cluster.core.schedule import place_waiting
 from cluster.core.sight import view_of
+from cluster.core.swap import SwapPolicy, batched
 from cluster.core.view import PoolView
 from cluster.core.waiting import tell_waiting
 
 
 class RouterMachine:
-    """Decides where every turn lives.  `epoch` is the router's; leases are named after it."""
+    """Decides where every turn lives, and which models are loaded.  `epoch` is the router's; leases are
+    named after it."""
 
-    def __init__(self, epoch: int, policy: Policy = nearest_prefix, limits: Limits | None = None) -> None:
-        self._ctx = Context(epoch, policy, limits or Limits())
+    def __init__(
+        self,
+        epoch: int,
+        policy: Policy = nearest_prefix,
+        limits: Limits | None = None,
+        planner: Planner = plan,
+        swapping: SwapPolicy = batched,
+    ) -> None:
+        self._ctx = Context(epoch, policy, limits or Limits(), Plans(planner), swapping)
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """Takes one event in and answers what is to be done, in order."""
         ctx = self._ctx
+        if ctx.state.began_at is None:
+            ctx.state.began_at = now
         self._take_in(event, now)
+        if ctx.dirty or isinstance(event, Tick):
+            life.review(ctx, event.cause, now)
         if ctx.dirty:
             place_waiting(ctx, event.cause, now)
         if isinstance(event, Tick | TurnArrived):

@@ -1,5 +1,6 @@
 """What fronts and nodes say of replicas and leases.  A front's word about its own book is always right."""
 
+from cluster.core import life
 from cluster.core.commands import Drain, Extend, Preempt
 from cluster.core.context import Context
 from cluster.core.events import (
@@ -19,19 +20,31 @@ from cluster.core.events import (
 )
 from cluster.core.eviction import victims_for_tokens
 from cluster.core.facts import LeaseView, ResidentView
-from cluster.core.ids import BootId, LeaseId, ReplicaId
+from cluster.core.ids import BootId, LeaseId, NodeId, ReplicaId
 from cluster.core.ledger import Ledger, Reservation
 from cluster.core.schedule import evict
 from cluster.core.state import Deployment, Node, Phase, Replica
 
 
 def node_up(ctx: Context, event: NodeUp, now: float) -> None:
-    ctx.state.nodes[event.node] = Node(event.node, event.memory_bytes, 0, now)
+    """Said once by each node to each router, and again where what it offers has changed."""
+    new = _is_away(ctx, event.node, now)
+    ctx.state.nodes[event.node] = Node(event.node, event.memory_bytes, 0, now, event.facts)
+    life.node_changed(ctx)
+    if new:
+        life.node_came(ctx, now)
+
+
+def _is_away(ctx: Context, name: NodeId, now: float) -> bool:
+    node = ctx.state.nodes.get(name)
+    return node is None or now - node.last_seen > ctx.limits.node_silent_s
 
 
 def node_report(ctx: Context, event: NodeReport, now: float) -> None:
     node = ctx.state.nodes.get(event.node)
     if node is not None:
+        if _is_away(ctx, event.node, now):
+            life.node_came(ctx, now)
         node.memory_free_bytes, node.last_seen = event.memory_free_bytes, now
 
 
@@ -43,13 +56,19 @@ def node_gone(ctx: Context, event: NodeGone, now: float) -> None:
 
 
 def declared(ctx: Context, event: DeploymentDeclared, now: float) -> None:
-    ctx.state.deployments[event.deployment] = Deployment(event.deployment, event.model, event.locality)
+    lived = life.declared(ctx, event, now)
+    known = ctx.state.deployments.get(event.deployment)
+    deployment = Deployment(event.deployment, event.model, event.locality, life=lived)
+    if known is not None and lived is not None:
+        deployment.start = known.start
+    ctx.state.deployments[event.deployment] = deployment
 
 
 def withdrawn(ctx: Context, event: DeploymentWithdrawn, now: float) -> None:
     deployment = ctx.state.deployments.get(event.deployment)
     if deployment is not None:
         deployment.failed = event.reason
+        life.withdrawn(ctx, event, now)
 
 
 def drain_asked(ctx: Context, event: DrainAsked, now: float) -> None:
@@ -57,6 +76,7 @@ def drain_asked(ctx: Context, event: DrainAsked, now: float) -> None:
     if replica is not None:
         replica.draining, replica.drain_asked = True, event.cause
         _tell_drain(ctx, replica)
+        life.replica_closed(ctx, replica, event.cause, now)
 
 
 def _tell_drain(ctx: Context, replica: Replica) -> None:
@@ -78,8 +98,8 @@ def ready(ctx: Context, event: ReplicaReady, now: float) -> None:
     else:
         replica = known
     deployment = ctx.state.deployments.get(event.deployment)
-    if deployment is not None:
-        deployment.failed = ""
+    if deployment is not None and deployment.life is None:
+        deployment.failed, deployment.start = "", None
     _believe(ctx, replica, event.leases, event.resident, (), now)
 
 

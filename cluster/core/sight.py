@@ -1,13 +1,13 @@
 """The machine's state as people see it."""
 
-from cluster.core.admission import largest, need_of
+from cluster.core.admission import need_of
+from cluster.core.booking import held
 from cluster.core.context import Context
-from cluster.core.facts import Feature, Locality
+from cluster.core.models import model_of
 from cluster.core.queue import in_order
 from cluster.core.state import Phase, Replica
 from cluster.core.view import (
     Counters,
-    ModelStatus,
     NodeView,
     PoolView,
     ReplicaStatus,
@@ -18,16 +18,22 @@ from cluster.core.waiting import estimate_queue
 
 
 def view_of(ctx: Context, now: float) -> PoolView:
-    state = ctx.state
+    state, booked = ctx.state, held(ctx.state)
     return PoolView(
         epoch=ctx.epoch,
         nodes=tuple(
-            NodeView(node.node, node.memory_bytes, node.memory_free_bytes)
+            NodeView(
+                node=node.node,
+                memory_bytes=node.memory_bytes,
+                memory_free_bytes=node.memory_free_bytes,
+                models_bytes=node.facts.models_bytes if node.facts is not None else 0,
+                held_bytes=booked[node.node],
+            )
             for node in state.nodes.values()
             if now - node.last_seen <= ctx.limits.node_silent_s
         ),
         replicas=tuple(_replica(replica) for replica in state.replicas.values()),
-        models=tuple(_model(ctx, model) for model in state.models()),
+        models=tuple(model_of(ctx, model, now) for model in state.models()),
         sessions=tuple(session for replica in state.replicas.values() for session in _sessions(replica, now)),
         queue=_queue(ctx, now),
         counters=Counters(**ctx.counts),
@@ -53,23 +59,6 @@ def _replica(replica: Replica) -> ReplicaStatus:
         num_resident=len(ledger.resident),
         weights_bytes=ready.weights_bytes,
         kv_bytes=ready.kv_bytes,
-    )
-
-
-def _model(ctx: Context, model: str) -> ModelStatus:
-    replicas = ctx.state.replicas_of(model)
-    declared = [each for each in ctx.state.deployments.values() if each.model == model]
-    failed = next((each.failed for each in declared if each.failed), "")
-    localities = [replica.ready.locality for replica in replicas] or [each.locality for each in declared]
-    state = "ready" if replicas else "failed" if failed else "loading"
-    return ModelStatus(
-        model=model,
-        state=state,
-        locality=Locality.HOSTED if Locality.HOSTED in localities else Locality.LOCAL,
-        window_tokens=max((largest(replica) for replica in replicas), default=0),
-        features=frozenset[Feature]().union(*(replica.ready.features for replica in replicas)),
-        num_replicas=len(replicas),
-        reason=failed if state == "failed" else "",
     )
 
 

@@ -10,6 +10,7 @@ A turn's phases (rows: where it is; the machine forgets a turn when it is over):
     any                               TurnFinished, TurnCancelled, Reject: over
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -19,7 +20,9 @@ from cluster.core.events import (
 )
 from cluster.core.facts import Feature, Locality, Speed
 from cluster.core.ids import BootId, Cause, DeploymentId, GatewayId, LeaseId, NodeId, ReplicaId, TurnId
+from cluster.core.layout import Layout, NodeFacts
 from cluster.core.ledger import Ledger
+from cluster.core.lifecycle import Life, Start
 
 
 class Phase(StrEnum):
@@ -59,6 +62,7 @@ class Turn:
     lost_boots: set[BootId] = field(default_factory=set[BootId])
     num_lost: int = 0
     told_position: int = 0
+    told_loading: tuple[str, int] = ("", 0)
 
     @property
     def turn(self) -> TurnId:
@@ -110,25 +114,41 @@ class Replica:
 
 @dataclass(slots=True)
 class Deployment:
-    """`failed`: why it will not run, empty while it may."""
+    """`failed`: why it will not run, empty while it may.  `life`: of one that is loaded and unloaded here.
+    `start`: how far a replica on its way has come."""
 
     deployment: DeploymentId
     model: str
     locality: Locality
     failed: str = ""
+    life: Life | None = None
+    start: Start | None = None
+
+    def may_come(self) -> bool:
+        """Whether a replica may come of which nothing is known yet."""
+        return not self.failed and (self.life is None or self.life.coming)
 
 
 @dataclass(slots=True)
 class Node:
+    """`facts`: what it offers to models.  `surprised`: more is held there than it has, and not by us."""
+
     node: NodeId
     memory_bytes: int
     memory_free_bytes: int
     last_seen: float
+    facts: NodeFacts | None = None
+    surprised: bool = False
 
 
 @dataclass(slots=True)
 class State:
-    """`silent`: replicas that were given up for their silence; one report brings them back."""
+    """`silent`: replicas that were given up for their silence; one report brings them back.
+
+    `began_at`: when the first event came; `loader_at`: when the loader was first heard; `nodes_at`: when a
+    node last came.  `foreign`: what the loader has and nobody declared.  `swaps`: of late, (when, seconds
+    of loading).
+    """
 
     nodes: dict[NodeId, Node] = field(default_factory=dict[NodeId, Node])
     deployments: dict[DeploymentId, Deployment] = field(default_factory=dict[DeploymentId, Deployment])
@@ -136,6 +156,27 @@ class State:
     silent: dict[ReplicaId, Replica] = field(default_factory=dict[ReplicaId, Replica])
     gateways: dict[GatewayId, float] = field(default_factory=dict[GatewayId, float])
     turns: dict[TurnId, Turn] = field(default_factory=dict[TurnId, Turn])
+    began_at: float | None = None
+    loader_at: float | None = None
+    nodes_at: float = 0.0
+    foreign: dict[DeploymentId, Layout] = field(default_factory=dict[DeploymentId, Layout])
+    swaps: deque[tuple[float, float]] = field(default_factory=lambda: deque[tuple[float, float]](maxlen=64))
+
+    def age_s(self, now: float) -> float:
+        """How long this router has been told anything."""
+        return 0.0 if self.began_at is None else now - self.began_at
+
+    def lives(self) -> list[Life]:
+        """Of the managed deployments, in declared order."""
+        return [each.life for each in self.deployments.values() if each.life is not None]
+
+    def preload_no_more(self) -> None:
+        """What comes free is not filled by what nobody waits for."""
+        for life in self.lives():
+            life.preload = False
+
+    def replicas_in(self, deployment: DeploymentId) -> list[Replica]:
+        return [each for each in self.replicas.values() if each.ready.deployment == deployment]
 
     def replicas_of(self, model: str) -> list[Replica]:
         return [replica for replica in self.replicas.values() if replica.ready.model == model]
@@ -152,7 +193,10 @@ class State:
     def is_loading(self, model: str) -> bool:
         """Whether a replica may still come of which nothing is known yet."""
         there = {replica.ready.deployment for replica in self.replicas_of(model)}
-        return any(each.deployment not in there for each in self._to_run(model))
+        return any(
+            each.may_come() and (each.life is not None or each.deployment not in there)
+            for each in self._to_run(model)
+        )
 
     def _to_run(self, model: str) -> list[Deployment]:
         return [each for each in self.deployments.values() if each.model == model and not each.failed]

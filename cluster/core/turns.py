@@ -1,5 +1,6 @@
 """What gateways say of turns."""
 
+from cluster.core import life
 from cluster.core.admission import need_of
 from cluster.core.context import Context
 from cluster.core.errors import HearthError, ReplicaLost
@@ -38,6 +39,7 @@ def arrived(ctx: Context, event: TurnArrived, now: float) -> None:
     turn.measured = event.prompt_tokens is not None
     ctx.count("num_turns_arrived")
     ctx.state.turns[event.turn] = turn
+    life.turn_arrived(ctx, event, now)
     if event.lease is not None:
         _runs_already(ctx, turn, event.lease)
         return

@@ -4,6 +4,7 @@ from cluster.core.commands import Commit, Queue
 from cluster.core.context import Context
 from cluster.core.errors import HearthError, ModelNotFound, Overloaded, ServerError
 from cluster.core.estimate import waits
+from cluster.core.expect import FRACTION_STEPS, expected_s, loading_stage, no_room
 from cluster.core.facts import Locality, Privacy
 from cluster.core.ids import Cause
 from cluster.core.queue import in_order
@@ -17,11 +18,11 @@ def refuse_at_once(ctx: Context, turn: Turn, now: float) -> HearthError | None:
     known = ctx.state.models()
     if turn.arrived.model not in known:
         return ModelNotFound(turn.arrived.model, known)
-    nowhere = _nowhere(ctx, turn)
+    nowhere = _nowhere(ctx, turn, now)
     return Overloaded(nowhere) if nowhere else _queue_full(ctx, turn, now)
 
 
-def _nowhere(ctx: Context, turn: Turn) -> str:
+def _nowhere(ctx: Context, turn: Turn, now: float) -> str:
     """Why there is no replica for the turn and none will come; empty where there may be one."""
     model = turn.arrived.model
     localities = ctx.state.localities(model)
@@ -33,7 +34,7 @@ def _nowhere(ctx: Context, turn: Turn) -> str:
         )
     if turn.arrived.privacy is Privacy.LOCAL_ONLY and Locality.LOCAL not in localities:
         return f"no node of this home can answer {model}, and the turn may not leave it"
-    return ""
+    return no_room(ctx, model, now).removesuffix(".")
 
 
 def _queue_full(ctx: Context, turn: Turn, now: float) -> HearthError | None:
@@ -55,14 +56,9 @@ def _queue_full(ctx: Context, turn: Turn, now: float) -> HearthError | None:
 def estimate_queue(ctx: Context, model: str, now: float) -> dict[str, float]:
     """Seconds until each waiting turn of this model gets a place, by turn."""
     queue = [turn for turn in in_order(ctx.state.turns.values()) if turn.arrived.model == model]
-    turns = list(ctx.state.turns.values())
-    return dict(
-        zip(
-            (turn.turn for turn in queue),
-            waits(queue, turns, ctx.state.replicas_of(model), ctx.memory, now),
-            strict=True,
-        )
-    )
+    turns, replicas = list(ctx.state.turns.values()), ctx.state.replicas_of(model)
+    estimates = waits(queue, turns, replicas, ctx.memory, now, expected_s(ctx, model, now))
+    return dict(zip((turn.turn for turn in queue), estimates, strict=True))
 
 
 def tell_waiting(ctx: Context, cause: Cause, now: float) -> None:
@@ -83,13 +79,15 @@ def _tell(ctx: Context, turn: Turn, position: int, estimate_s: float, cause: Cau
     if not turn.committed and now - turn.arrived_at >= ctx.limits.commit_after_s:
         turn.committed = True
         ctx.emit(Commit(turn.turn, turn.arrived.gateway, estimate_s, cause))
-    if position != turn.told_position:
-        turn.told_position = position
-        ctx.emit(Queue(turn.turn, turn.arrived.gateway, position, estimate_s, cause))
+    stage, fraction = loading_stage(ctx, turn, now)
+    loading = stage, int((fraction or 0.0) * FRACTION_STEPS)
+    if (position, loading) != (turn.told_position, turn.told_loading):
+        turn.told_position, turn.told_loading = position, loading
+        ctx.emit(Queue(turn.turn, turn.arrived.gateway, position, estimate_s, cause, stage, fraction))
 
 
 def _refused(ctx: Context, turn: Turn, position: int, estimate_s: float, now: float) -> HearthError | None:
-    nowhere = _nowhere(ctx, turn)
+    nowhere = _nowhere(ctx, turn, now)
     if nowhere:
         return Overloaded(nowhere)
     if now - turn.arrived_at + estimate_s > turn.arrived.patience_s:
@@ -100,7 +98,7 @@ def _refused(ctx: Context, turn: Turn, position: int, estimate_s: float, now: fl
 def _given_up(ctx: Context, turn: Turn, now: float) -> HearthError | None:
     """A committed turn is not refused: it fails, where nobody is left or its wait has no end."""
     waited_s = now - turn.waiting_since
-    nowhere = _nowhere(ctx, turn)
+    nowhere = _nowhere(ctx, turn, now)
     # A new router hears of a turn before it hears of the front that could take it.
     if nowhere and waited_s > ctx.limits.replica_silent_s:
         return ServerError(f"No place for this turn any more: {nowhere}.")

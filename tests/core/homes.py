@@ -7,6 +7,7 @@ from cluster.core.commands import Command, Drain, Load, Place, Unload
 from cluster.core.context import Limits
 from cluster.core.events import (
     DeploymentDeclared,
+    Event,
     GatewayUp,
     LeaseEnded,
     LeaseStarted,
@@ -86,23 +87,23 @@ class Home(Drive):
         self.tell(NodeUp(NodeId(name), int(gib * GIB), CAUSE, self.nodes[name]))
 
     def model(self, name: str, gib: float, num_nodes: int = 1, **more: object) -> None:
+        """Fields of DeploymentDeclared by name."""
         wish = wish_of(name, gib, num_nodes)
         fields: dict[str, object] = {"wish": wish, **more}
         self.tell(DeploymentDeclared(DeploymentId(name), name, Locality.LOCAL, CAUSE, **fields))  # ty: ignore[invalid-argument-type]
 
-    def told(self, commands: list[Command]) -> list[Command]:
-        """What the loader does with its commands."""
+    def tell(self, event: Event) -> list[Command]:
+        commands = super().tell(event)
         for command in commands if self.obeys else ():
             if isinstance(command, Load):
-                name = command.deployment
-                self.loaded.setdefault(name, LoadedView(name, command.layout))
+                self.loaded.setdefault(command.deployment, LoadedView(command.deployment, command.layout))
             elif isinstance(command, Unload):
                 self.loaded.pop(command.deployment, None)
                 self.gone(command.deployment)
         return commands
 
     def report(self) -> list[Command]:
-        return self.told(self.tell(LoaderReport(tuple(self.loaded.values()), CAUSE)))
+        return self.tell(LoaderReport(tuple(self.loaded.values()), CAUSE))
 
     def second(self, seconds: float = 1.0, silent: str = "") -> list[Command]:
         """Time passes with all there but the node of this name; fronts hear what they are told."""
@@ -111,12 +112,12 @@ class Home(Drive):
         for name in self.nodes:
             if name != silent:
                 said += self.tell(NodeReport(NodeId(name), 0, CAUSE))
-        for model, boot in self.boots.items():
+        for model, boot in list(self.boots.items()):
             leases = tuple(self.books.setdefault(model, {}).values())
             said += self.tell(ReplicaReport(ReplicaId(model), BootId(boot), leases, (), (), CAUSE))
         for drain in [each for each in said if isinstance(each, Drain)]:
             self.tell(ReplicaDraining(drain.replica, drain.boot, CAUSE))
-        return said + self.report() + self.told(self.tick(0.0))
+        return said + self.report() + self.tick(0.0)
 
     def seconds(self, num: int) -> None:
         for _ in range(num):
@@ -126,7 +127,7 @@ class Home(Drive):
         """The model's replica is ready."""
         self.num_boots += 1
         self.boots[model], self.books[model] = f"b{self.num_boots}", {}
-        return self.told(self.ready(model, model=model, boot=self.boots[model]))
+        return self.ready(model, model=model, boot=self.boots[model])
 
     def gone(self, model: str) -> None:
         boot = self.boots.pop(model, None)
@@ -136,25 +137,25 @@ class Home(Drive):
 
     def loads(self, model: str, gib: float = 4, **more: object) -> None:
         """A model that is loaded and ready."""
-        self.model(model, gib, **more)
+        self.model(model, gib, 1, **more)
         self.load(model)
         self.seconds(1)
         self.started(model)
 
     def load(self, model: str) -> list[Command]:
-        return self.told(self.tell(LoadAsked(model, CAUSE)))
+        return self.tell(LoadAsked(model, CAUSE))
 
     def unload(self, model: str) -> list[Command]:
-        return self.told(self.tell(UnloadAsked(model, CAUSE)))
+        return self.tell(UnloadAsked(model, CAUSE))
 
     def fails(self, model: str, reason: str = "the file is cut short") -> list[Command]:
         """The loader gives the start up and clears what was left of it."""
-        said = self.told(self.tell(LoadFailed(DeploymentId(model), reason, CAUSE)))
+        said = self.tell(LoadFailed(DeploymentId(model), reason, CAUSE))
         self.loaded.pop(model, None)
         return said
 
     def turn(self, name: str, model: str, **more: object) -> list[Command]:
-        return self.told(self.arrive(name, model=model, **more))
+        return self.arrive(name, 10, model=model, **more)
 
     def runs(self, name: str, model: str, lease: str) -> None:
         """The front books what was granted."""
@@ -170,7 +171,7 @@ class Home(Drive):
         self.books[model].pop(lease)
         boot = BootId(self.boots[model])
         said = self.tell(LeaseEnded(ReplicaId(model), boot, LeaseId(lease), 0, CAUSE))
-        return self.told(said + self.tell(TurnFinished(TurnId(name), 10, 0, 10, CAUSE)))
+        return said + self.tell(TurnFinished(TurnId(name), 10, 0, 10, CAUSE))
 
     def status(self, model: str) -> ModelStatus:
         view = self.machine.view(self.now)

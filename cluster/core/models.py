@@ -1,0 +1,75 @@
+"""One model as people see it, whatever its deployments are."""
+
+from cluster.core.admission import largest
+from cluster.core.context import Context
+from cluster.core.expect import no_room
+from cluster.core.facts import Feature, Locality
+from cluster.core.layout import Layout
+from cluster.core.lifecycle import Life, Stage
+from cluster.core.state import Deployment, Phase, Replica
+from cluster.core.view import ModelStatus
+
+
+def model_of(ctx: Context, model: str, now: float) -> ModelStatus:
+    replicas = ctx.state.replicas_of(model)
+    declared = [each for each in ctx.state.deployments.values() if each.model == model]
+    life = _life_shown(declared)
+    layout = life.layout if life is not None else None
+    start = next((each.start for each in declared if each.start is not None), None)
+    state = _state(replicas, declared, life)
+    localities = [replica.ready.locality for replica in replicas] or [each.locality for each in declared]
+    turns = [turn for turn in ctx.state.turns.values() if turn.arrived.model == model]
+    return ModelStatus(
+        model=model,
+        state=state,
+        locality=Locality.HOSTED if Locality.HOSTED in localities else Locality.LOCAL,
+        window_tokens=max((largest(replica) for replica in replicas), default=0),
+        features=frozenset[Feature]().union(*(replica.ready.features for replica in replicas)),
+        num_replicas=len(replicas),
+        reason=_reason(ctx, model, state, declared, life, now),
+        engine=_engine(replicas, layout),
+        quantisation=layout.quantisation if layout is not None else "",
+        nodes=layout.nodes if layout is not None else (),
+        memory_bytes=layout.memory_bytes if layout is not None else 0,
+        tensor_parallel=layout.tensor_parallel if layout is not None else 1,
+        pipeline_parallel=layout.pipeline_parallel if layout is not None else 1,
+        flags=layout.flags if layout is not None else frozenset(),
+        stage=start.stage if start is not None and state == Stage.LOADING else "",
+        fraction=start.fraction if start is not None and state == Stage.LOADING else None,
+        keep_warm=life.keep_warm if life is not None else False,
+        managed=life is not None,
+        priority=life.declared.priority if life is not None else 0,
+        num_running=sum(len(replica.ledger.leases) for replica in replicas),
+        num_waiting=sum(turn.phase is Phase.WAITING for turn in turns),
+    )
+
+
+def _life_shown(declared: list[Deployment]) -> Life | None:
+    """Of several, one that holds memory."""
+    lives = [each.life for each in declared if each.life is not None]
+    return max(lives, key=lambda life: life.layout is not None, default=None)
+
+
+def _state(replicas: list[Replica], declared: list[Deployment], life: Life | None) -> str:
+    if any(not replica.draining for replica in replicas):
+        return Stage.READY.value
+    if life is not None:
+        return life.stage.value
+    if replicas:
+        return Stage.READY.value
+    failed = any(each.failed for each in declared)
+    return (Stage.FAILED if failed else Stage.LOADING).value
+
+
+def _reason(
+    ctx: Context, model: str, state: str, declared: list[Deployment], life: Life | None, now: float
+) -> str:
+    if state == Stage.FAILED:
+        return next((each.failed for each in declared if each.failed), "")
+    if state == Stage.UNLOADED and life is not None:
+        return no_room(ctx, model, now) or life.why_not
+    return ""
+
+
+def _engine(replicas: list[Replica], layout: Layout | None) -> str:
+    return layout.engine.value if layout is not None else next((each.ready.engine for each in replicas), "")
