@@ -17,7 +17,7 @@ from cluster.core.facts import LoadedView
 from cluster.core.ids import BootId, DeploymentId, NodeId, ReplicaId
 from cluster.core.layout import EngineKind, Layout, NodeFacts, Shard
 from tests.core.drive import CAUSE, only
-from tests.core.homes import GIB, Home, home
+from tests.core.managed import GIB, Home, home
 
 
 def loads_of(drive: Home) -> list[str]:
