@@ -76,7 +76,7 @@ def model_config(wish: str, user: Path) -> ModelConfig:
             name=model_name(path.stem if path.is_file() else path.name), source=str(path.absolute())
         )
     for weights in find_weights(user):
-        if wish == weights.name and weights.kind == "gguf":
+        if wish == weights.name:
             return ModelConfig(name=model_name(weights.name), source=str(weights.path))
     hub = wish.removeprefix("hf:")
     repository = hub.partition(":")[0]
@@ -84,7 +84,7 @@ def model_config(wish: str, user: Path) -> ModelConfig:
         return ModelConfig(name=model_name(repository.rpartition("/")[2]), source=f"hf:{hub}")
     raise CommandFailed(
         f"--model {wish}: there is no such file, and it is no owner/repo of the hub.",
-        "Give the path of a GGUF; `hearth doctor` lists those it finds on this machine.",
+        "Give the path of a GGUF or of a folder; `hearth doctor` lists those it finds on this machine.",
         REFUSED,
     )
 

@@ -133,6 +133,4 @@ def _print_weights() -> None:
 
 
 def command_for(weights: FoundWeights) -> str:
-    if weights.kind == "gguf":
-        return f"{command()} up --model '{weights.path}'"
-    return f"{weights.name}: MLX weights, which an mlx_lm.server can serve to this pool as an upstream"
+    return f"{command()} up --model '{weights.path}'"

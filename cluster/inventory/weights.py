@@ -1,8 +1,8 @@
-"""Weights that lie on this disk already: GGUF files and MLX folders where other programs keep them."""
+"""Weights that lie on this disk already: GGUFs and folders of safetensors where other programs keep them."""
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,13 +12,15 @@ GGUF_MAGIC = b"GGUF"
 MAX_FOUND = 100
 MAX_FILES = 20_000
 MAX_DEPTH = 6
+WRITERS = ("ForCausalLM", "ForConditionalGeneration")
 PROJECTOR = "mmproj"
 """How the image part of a model is named; it is no model by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundWeights:
-    """`kind`: `gguf` or `mlx`.  `path`: what `hearth up --model` takes."""
+    """`kind`: `gguf`, `mlx` (safetensors that MLX has quantised) or `safetensors`.  `path`: what
+    `hearth up --model` takes."""
 
     kind: str
     name: str
@@ -26,10 +28,10 @@ class FoundWeights:
     size_bytes: int
 
 
-def usual_folders(user: Path) -> list[Path]:
+def usual_folders(user: Path, environment: Mapping[str, str]) -> list[Path]:
     """Where the programs of one user keep their weights."""
     return [
-        user / ".cache/huggingface/hub",
+        hub_cache(user, environment),
         user / ".lmstudio/models",
         user / ".cache/lm-studio/models",
         user / ".cache/llama.cpp",
@@ -38,10 +40,18 @@ def usual_folders(user: Path) -> list[Path]:
     ]
 
 
-def find_weights(user: Path) -> list[FoundWeights]:
-    """Everything in the usual folders, by name.  Reads no more of a file than its first bytes."""
-    files = [path for folder in usual_folders(user) for path in _files(folder)]
-    found = [*_ollama(user / ".ollama/models"), *_gguf(files), *_mlx(files)]
+def hub_cache(user: Path, environment: Mapping[str, str]) -> Path:
+    """Where huggingface_hub keeps what it has fetched, by its own variables."""
+    if cache := environment.get("HF_HUB_CACHE"):
+        return Path(cache).expanduser()
+    cache = environment.get("XDG_CACHE_HOME") or str(user / ".cache")
+    return Path(environment.get("HF_HOME") or Path(cache, "huggingface")).expanduser() / "hub"
+
+
+def find_weights(user: Path, environment: Mapping[str, str] = os.environ) -> list[FoundWeights]:
+    """Everything in the usual folders, by name.  Reads no more of a GGUF than its first bytes."""
+    files = [path for folder in usual_folders(user, environment) for path in _files(folder)]
+    found = [*_ollama(user / ".ollama/models"), *_gguf(files), *_safetensors(files)]
     unique = {weights.path.resolve(): weights for weights in reversed(found)}
     return sorted(unique.values(), key=lambda weights: weights.name)[:MAX_FOUND]
 
@@ -76,13 +86,22 @@ def is_gguf(path: Path) -> bool:
         return False
 
 
-def _mlx(files: list[Path]) -> Iterator[FoundWeights]:
-    """Folders of safetensors beside a config.json that MLX has quantised."""
-    for config in (path for path in files if path.name == "config.json"):
-        weights = list(config.parent.glob("*.safetensors"))
-        if weights and "quantization" in _read_json(config):
+def _safetensors(files: list[Path]) -> Iterator[FoundWeights]:
+    """Folders of safetensors beside the config.json of a model that writes."""
+    for path in (path for path in files if path.name == "config.json"):
+        weights, config = list(path.parent.glob("*.safetensors")), _read_json(path)
+        if weights and _writes(config):
+            kind = "mlx" if "quantization" in config else "safetensors"
             size = sum(path.stat().st_size for path in weights)
-            yield FoundWeights("mlx", _folder_name(config.parent), config.parent, size)
+            yield FoundWeights(kind, _folder_name(path.parent), path.parent, size)
+
+
+def _writes(config: dict[str, Any]) -> bool:
+    """Whether it is no embedder, no classifier, no speech model; MLX's own need not say."""
+    names = config.get("architectures")
+    if not isinstance(names, list):
+        return "quantization" in config
+    return any(str(name).endswith(WRITERS) for name in names)
 
 
 def _folder_name(folder: Path) -> str:

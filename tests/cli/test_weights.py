@@ -3,9 +3,14 @@
 import json
 from pathlib import Path
 
-from cluster.inventory.weights import find_weights
+from cluster.inventory import weights
+from cluster.inventory.weights import FoundWeights
 
 GGUF = b"GGUF" + bytes(96)
+
+
+def find_weights(user: Path, **environment: str) -> list[FoundWeights]:
+    return weights.find_weights(user, environment)
 
 
 def _write(path: Path, content: bytes | str) -> Path:
@@ -25,7 +30,7 @@ def test_what_only_has_the_name_is_left_out(tmp_path: Path) -> None:
     _write(tmp_path / "models/mmproj-f16.gguf", GGUF)
     _write(tmp_path / "models/big-00002-of-00002.gguf", GGUF)
     first = _write(tmp_path / "models/big-00001-of-00002.gguf", GGUF)
-    assert [weights.path for weights in find_weights(tmp_path)] == [first]
+    assert [each.path for each in find_weights(tmp_path)] == [first]
 
 
 def test_ollama_blobs_get_their_names_from_the_manifests(tmp_path: Path) -> None:
@@ -66,3 +71,25 @@ def test_a_hub_file_that_is_linked_twice_is_found_once(tmp_path: Path) -> None:
 
 def test_no_folder_is_no_weights(tmp_path: Path) -> None:
     assert find_weights(tmp_path) == []
+
+
+def test_the_hubs_own_variables_say_where_its_cache_is(tmp_path: Path) -> None:
+    for place in ("home/hub/a", "cache/b", "xdg/huggingface/hub/c"):
+        _write(tmp_path / f"{place}.gguf", GGUF + place.encode())
+    asked = {
+        "HF_HOME": f"{tmp_path}/home",
+        "HF_HUB_CACHE": f"{tmp_path}/cache",
+        "XDG_CACHE_HOME": f"{tmp_path}/xdg",
+    }
+    assert [each.name for each in find_weights(tmp_path, **asked)] == ["b"]
+    assert [each.name for each in find_weights(tmp_path, HF_HOME=asked["HF_HOME"])] == ["a"]
+    assert [each.name for each in find_weights(tmp_path, XDG_CACHE_HOME=asked["XDG_CACHE_HOME"])] == ["c"]
+
+
+def test_folders_of_safetensors_that_write_are_found_and_others_are_not(tmp_path: Path) -> None:
+    kinds = {"qwen": "Qwen3ForCausalLM", "sees": "Gemma3ForConditionalGeneration", "bert": "BertModel"}
+    for name, kind in kinds.items():
+        _write(tmp_path / f"models/{name}/config.json", json.dumps({"architectures": [kind]}))
+        _write(tmp_path / f"models/{name}/model.safetensors", bytes(10))
+    found = find_weights(tmp_path)
+    assert [(each.kind, each.name) for each in found] == [("safetensors", "qwen"), ("safetensors", "sees")]
