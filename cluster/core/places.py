@@ -17,7 +17,7 @@ RUNS: Mapping[WeightsFormat, tuple[EngineKind, ...]] = {
 }
 """Which engines run which weights, the better first."""
 
-SPLITTING = frozenset({EngineKind.VLLM, EngineKind.MLX})
+SPLITTING = frozenset({EngineKind.VLLM, EngineKind.MLX, EngineKind.FAKE})
 """Engines that can be several ranks."""
 
 
@@ -106,10 +106,8 @@ def splits(
             per_node = num_ranks // used
             if facts.num_gpus and engine is EngineKind.LLAMACPP:
                 yield from (Split(tensor, pipeline, used, 1, cards + 1) for cards in range(facts.num_gpus))
-            elif facts.num_gpus:
-                if per_node <= facts.num_gpus and engine is not EngineKind.FAKE:
+            elif facts.num_gpus and engine is not EngineKind.FAKE:
+                if per_node <= facts.num_gpus:
                     yield Split(tensor, pipeline, used, per_node, per_node)
-                elif engine is EngineKind.FAKE:
-                    yield Split(tensor, pipeline, used, per_node, 0)
             elif per_node == 1 or told:
                 yield Split(tensor, pipeline, used, per_node, 0)

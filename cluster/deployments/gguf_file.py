@@ -25,12 +25,14 @@ _DOWNLOAD_AGAIN = "Download it again, or name another file in `models[].source`.
 
 @dataclass(frozen=True, slots=True)
 class GgufFile:
-    """A GGUF's metadata.  `fields` has every key as the file has it, texts decoded, token texts as bytes."""
+    """A GGUF's metadata.  `fields` has every key as the file has it, texts decoded, token texts as bytes.
+    `num_params`: the numbers in all its tensors."""
 
     path: Path
     num_bytes: int
     fields: dict[str, Any]
     tensor_names: frozenset[str]
+    num_params: int = 0
 
     @property
     def architecture(self) -> str:
@@ -73,11 +75,26 @@ def read(path: Path) -> GgufFile:
         raise EngineFault(f"{path} is damaged: {fault}.", _DOWNLOAD_AGAIN) from fault
 
 
+def read_head(path: Path, num_bytes: int, head: bytes) -> GgufFile | None:
+    """From the first bytes of a file of `num_bytes` that is not here.  None: its header goes on.
+
+    Raises EngineFault where it is no GGUF, or not a sound one.
+    """
+    if not head.startswith(MAGIC):
+        raise EngineFault(f"{path} is not a GGUF file.", "Name a file whose name ends in .gguf.")
+    try:
+        return _parse(path, num_bytes, head)
+    except (struct.error, IndexError):
+        return None
+    except (KeyError, ValueError) as fault:
+        raise EngineFault(f"{path} is damaged: {fault}.", _DOWNLOAD_AGAIN) from fault
+
+
 def _cut_short(path: Path) -> EngineFault:
     return EngineFault(f"{path} is cut short: it ends before its last tensor does.", _DOWNLOAD_AGAIN)
 
 
-def _parse(path: Path, num_bytes: int, data: mmap.mmap) -> GgufFile:
+def _parse(path: Path, num_bytes: int, data: mmap.mmap | bytes) -> GgufFile:
     cursor = _Cursor(data, 4)
     version = cursor.scalar("I")
     if version not in VERSIONS:
@@ -93,7 +110,8 @@ def _parse(path: Path, num_bytes: int, data: mmap.mmap) -> GgufFile:
     start = -(-cursor.at // alignment) * alignment
     if start + max((tensor.end for tensor in tensors), default=0) > num_bytes:
         raise _cut_short(path)
-    return GgufFile(path, num_bytes, fields, frozenset(tensor.name for tensor in tensors))
+    num_params = sum(tensor.num_elements for tensor in tensors)
+    return GgufFile(path, num_bytes, fields, frozenset(tensor.name for tensor in tensors), num_params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +120,13 @@ class _Tensor:
 
     name: str
     end: int
+    num_elements: int
 
 
 class _Cursor:
     """Little-endian values, one after the other."""
 
-    def __init__(self, data: mmap.mmap, at: int) -> None:
+    def __init__(self, data: mmap.mmap | bytes, at: int) -> None:
         self._data, self.at = data, at
 
     def scalar(self, form: str) -> Any:  # noqa: ANN401
@@ -160,4 +179,4 @@ class _Cursor:
             elements *= self.scalar("Q")
         block, block_bytes = GGML_QUANT_SIZES[GGMLQuantizationType(self.scalar("I"))]
         offset = self.scalar("Q")
-        return _Tensor(name, offset + elements // block * block_bytes)
+        return _Tensor(name, offset + elements // block * block_bytes, elements)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub import HfApi, hf_hub_download, hf_hub_url, snapshot_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
@@ -14,6 +14,7 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
+from huggingface_hub.utils import build_hf_headers
 from huggingface_hub.utils import tqdm as HubBar  # noqa: N812 - it is a class
 
 from cluster.deployments.engine import EngineFault, Loading
@@ -36,12 +37,49 @@ def list_files(repository: str) -> list[str]:
     return cached or _ask(repository)
 
 
-def _ask(repository: str) -> list[str]:
+def cached_sizes(repository: str) -> dict[str, int]:
+    """The bytes of each file of a repository that is in the cache, by name."""
     try:
-        info = HfApi().model_info(repository, timeout=LIST_TIMEOUT_S)
+        folder = Path(snapshot_download(repository, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return {}
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+
+
+def hub_sizes(repository: str) -> dict[str, int]:
+    """The bytes of each file of a repository at the hub, by name.  Raises EngineFault."""
+    try:
+        info = HfApi().model_info(repository, files_metadata=True, timeout=LIST_TIMEOUT_S)
     except _FAULTS as fault:
         raise _unreachable(repository, fault) from fault
-    return [entry.rfilename for entry in info.siblings or ()]
+    return {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
+
+
+def read_start(repository: str, name: str, num_bytes: int) -> bytes:
+    """The first bytes of a file at the hub, or all of a smaller one.  Raises EngineFault."""
+    headers = {**build_hf_headers(), "Range": f"bytes=0-{num_bytes - 1}"}
+    start = bytearray()
+    try:
+        with httpx.stream(
+            "GET",
+            hf_hub_url(repository, name),
+            headers=headers,
+            follow_redirects=True,
+            timeout=LIST_TIMEOUT_S,
+        ) as response:
+            response.raise_for_status()
+            for piece in response.iter_bytes():
+                start += piece
+                if len(start) >= num_bytes:
+                    break
+    except _FAULTS as fault:
+        raise _unreachable(f"{repository}:{name}", fault) from fault
+    return bytes(start[:num_bytes])
+
+
+def _ask(repository: str) -> list[str]:
+    return list(hub_sizes(repository))
 
 
 def download(repository: str, name: str, progress: Callable[[Loading], None]) -> Path:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.config import ModelConfig
+from cluster.core.footprint import BATCH_TOKENS
 from cluster.deployments import gguf_file, sizing, sources
 from cluster.deployments.engine import EngineFault, Loading
 from cluster.deployments.gguf_file import GgufFile
-
-BATCH_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True)

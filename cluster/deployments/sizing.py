@@ -1,24 +1,23 @@
 """How many tokens and sequences a llama.cpp engine gets from the memory that is free.
 
-weights + compute buffers + KV memory  <=  USABLE_FRACTION of what is free
+weights + compute buffers + KV memory  <=  LLAMACPP_USABLE of what is free
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.config import ModelConfig
+from cluster.core.footprint import LLAMACPP_USABLE, MASK_BYTES
 from cluster.core.kv import AttentionShape, kv_bytes_per_token
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.gguf_file import GgufFile
 
-USABLE_FRACTION = 0.9
 DEFAULT_SLOTS = 4
 MIN_TOKENS = 256
 """llama.cpp rounds its context to this."""
 
 _BASE_COMPUTE_BYTES = 96 * 2**20
 _BUFFERS_PER_WIDTH = 24
-_MASK_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +63,9 @@ def plan(file: GgufFile, weights_bytes: int, free_bytes: int, config: ModelConfi
     num_slots = config.slots or DEFAULT_SLOTS
     window = model_window(file)
     token_bytes = kv_bytes_per_token(attention_shape(file), config.kv_type)
-    fixed_bytes = weights_bytes + _fixed_compute_bytes(file, batch_tokens)
-    for_tokens = int(free_bytes * USABLE_FRACTION) - fixed_bytes
-    affordable = max(for_tokens, 0) // (token_bytes + batch_tokens * _MASK_BYTES)
+    fixed_bytes = weights_bytes + fixed_compute_bytes(file, batch_tokens)
+    for_tokens = int(free_bytes * LLAMACPP_USABLE) - fixed_bytes
+    affordable = max(for_tokens, 0) // (token_bytes + batch_tokens * MASK_BYTES)
     wanted = min(config.context_tokens or num_slots * window, num_slots * window)
     kv_tokens = _rounded_up(wanted) if config.context_tokens else min(wanted, affordable)
     if kv_tokens > affordable or kv_tokens < min(MIN_TOKENS, wanted):
@@ -80,14 +79,15 @@ def _rounded_up(tokens: int) -> int:
     return -(-tokens // MIN_TOKENS) * MIN_TOKENS
 
 
-def _fixed_compute_bytes(file: GgufFile, batch_tokens: int) -> int:
+def fixed_compute_bytes(file: GgufFile, batch_tokens: int) -> int:
+    """What a batch is computed in, whatever the context."""
     width = int(file.of_model("embedding_length", 0))
     numbers = len(file.tokens) + _BUFFERS_PER_WIDTH * width
     return _BASE_COMPUTE_BYTES + batch_tokens * numbers * 4
 
 
 def _too_little(file: GgufFile, fixed_bytes: int, kv_bytes: int, tokens: int, free_bytes: int) -> EngineFault:
-    usable = int(free_bytes * USABLE_FRACTION)
+    usable = int(free_bytes * LLAMACPP_USABLE)
     return EngineFault(
         f"{file.path.name} needs {_gib(fixed_bytes + kv_bytes)} (weights and buffers {_gib(fixed_bytes)}, "
         f"KV memory {_gib(kv_bytes)} for {tokens} tokens), but of {_gib(free_bytes)} free memory "

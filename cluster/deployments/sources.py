@@ -17,6 +17,9 @@ GUIDE_PATH = Path(__file__).parents[1] / "models" / "guide.gguf"
 FAVOURITE = "q4_k_m"
 """The quantisation that is chosen where there are several: about the best a gigabyte buys."""
 
+Namer = Callable[[str], str]
+"""From a file's name to what an engine loads."""
+
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
 
 
@@ -48,7 +51,7 @@ def weights_bytes(source: str) -> int:
 
 def choose(names: Iterable[str], where: str) -> str:
     """The model among a folder's files.  Raises EngineFault where there is none or no obvious one."""
-    models = sorted(name for name in names if _is_model(name))
+    models = sorted(name for name in names if is_model(name))
     favourites = [name for name in models if FAVOURITE in name.lower()]
     if len(models) == 1:
         return models[0]
@@ -60,7 +63,8 @@ def choose(names: Iterable[str], where: str) -> str:
     raise EngineFault(f"There are {len(models)} models in {where}: {listed}.", "Name one of them.")
 
 
-def _is_model(name: str) -> bool:
+def is_model(name: str) -> bool:
+    """A GGUF with a model of its own, or the first part of one."""
     part = _PART.search(name)
     is_first = part is None or int(part[1]) == 1
     return name.lower().endswith(".gguf") and is_first and "mmproj" not in name.lower()
@@ -73,6 +77,11 @@ def parts_of(name: str) -> Sequence[str]:
         return [name]
     stem, count = name[: part.start()], int(part[2])
     return [f"{stem}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1)]
+
+
+def without_part(name: str) -> str:
+    """The name of a split model without the number of its part."""
+    return _PART.sub(".gguf", name)
 
 
 def _existing(path: Path) -> tuple[Path, ...]:

@@ -11,8 +11,9 @@ import psutil
 
 from cluster.config import ModelConfig
 from cluster.core.events import Speed
+from cluster.core.footprint import BATCH_TOKENS
 from cluster.deployments.engine import EngineFault, Loading
-from cluster.deployments.llamacpp_model import BATCH_TOKENS, Model
+from cluster.deployments.llamacpp_model import Model
 from cluster.deployments.llamacpp_process import LlamaProcess
 from cluster.deployments.llamacpp_server import LlamaServer, Refused
 from cluster.deployments.llamacpp_settings import Settings

@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
         if files is None:
             self._answer(401, b'{"error": "Invalid credentials"}', {"X-Error-Code": "RepoNotFound"})
             return
-        siblings = [{"rfilename": file} for file in files]
+        siblings = [{"rfilename": file, "size": len(content)} for file, content in files.items()]
         body = {
             "id": repository,
             "modelId": repository,

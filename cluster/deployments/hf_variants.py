@@ -1,0 +1,188 @@
+"""A folder or repository of safetensors as a variant of a model, from its config.json and its sizes."""
+
+import json
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cluster.core.kv import AttentionShape, kv_bytes_per_token
+from cluster.core.layout import Variant, WeightsFormat
+from cluster.deployments import hub
+from cluster.deployments.engine import EngineFault
+from cluster.deployments.hf_files import CONFIG, INDEX, weights_names
+from cluster.deployments.mlx_families import can_split
+
+MAX_RANKS = 16
+MAX_HEADER_BYTES = 100 * 2**20
+DEFAULT_WINDOW_TOKENS = 4096
+
+_NESTED = ("text_config", "llm_config", "language_config")
+_WITHOUT_KV = ("linear", "mamba", "conv", "recurrent", "ssm")
+_DTYPE_BITS = {"float32": 32.0, "float16": 16.0, "bfloat16": 16.0, "float8_e4m3fn": 8.0}
+_DTYPE_NAMES = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "float8_e4m3fn": "fp8"}
+_PACKED_BITS = {"I32": 32, "U32": 32, "I64": 64, "U8": 8}
+
+Json = dict[str, Any]
+
+
+def local(folder: Path) -> Variant:
+    """Raises EngineFault naming what is wrong with the folder."""
+    sizes = {entry.name: entry.stat().st_size for entry in folder.iterdir() if entry.is_file()}
+    config = _object(folder / CONFIG)
+    names = weights_names(sizes, _index(folder / INDEX if INDEX in sizes else None), str(folder))
+    counts = [_count(folder / name, _bits(config)) for name in names]
+    num_bytes = sum(sizes[name] for name in names)
+    return _variant(str(folder), config, num_bytes, sum(counts))
+
+
+def at_hub(repository: str, sizes: Mapping[str, int]) -> Variant:
+    """Downloads no weights, only the small files that describe them.  Raises EngineFault."""
+    where = f"hf:{repository}"
+    config = _object(hub.download(repository, CONFIG, lambda _: None))
+    index = hub.download(repository, INDEX, lambda _: None) if INDEX in sizes else None
+    num_bytes = sum(sizes[name] for name in weights_names(sizes, _index(index), where))
+    return _variant(where, config, num_bytes, 0)
+
+
+def _object(path: Path) -> Json:
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise EngineFault(f"{path} cannot be read: {fault.strerror}.", "Check path and rights.") from fault
+    except ValueError as fault:
+        raise EngineFault(f"{path} is damaged: {fault}.", "Download it again.") from fault
+    if not isinstance(body, dict):
+        raise EngineFault(f"{path} is not a JSON object.", "Download it again.")
+    return body
+
+
+def _index(path: Path | None) -> frozenset[str]:
+    weight_map = _object(path).get("weight_map", {}) if path else {}
+    return frozenset(weight_map.values())
+
+
+def _variant(source: str, config: Json, num_bytes: int, num_params: int) -> Variant:
+    text = next((config[key] for key in _NESTED if isinstance(config.get(key), dict)), config)
+    bits = _bits(config)
+    if not num_params and bits:
+        num_params = int(num_bytes * 8 / bits)
+    mlx_tensor, mlx_pipeline = can_split(config)
+    layers = _number(text, "num_hidden_layers", source)
+    return Variant(
+        source,
+        WeightsFormat.MLX if isinstance(config.get("quantization"), dict) else WeightsFormat.SAFETENSORS,
+        _quantisation(config),
+        num_bytes,
+        _kv_token_bytes(text, layers, source),
+        int(text.get("max_position_embeddings") or DEFAULT_WINDOW_TOKENS),
+        num_params,
+        num_bytes * 8 / num_params if num_params else 0.0,
+        _tensor_parallel(text, source),
+        tuple(range(1, min(layers, MAX_RANKS) + 1)),
+        mlx_tensor=mlx_tensor,
+        mlx_pipeline=mlx_pipeline,
+    )
+
+
+def _number(text: Json, key: str, source: str) -> int:
+    value = text.get(key)
+    if not isinstance(value, int) or value < 1:
+        raise EngineFault(
+            f"{source}: its {CONFIG} does not describe a language model ({key} is {value!r}).",
+            "Name a model that writes text.",
+        )
+    return value
+
+
+def _kv_heads(text: Json, source: str) -> int:
+    heads = _number(text, "num_attention_heads", source)
+    return int(text.get("num_key_value_heads") or heads)
+
+
+def _kv_token_bytes(text: Json, layers: int, source: str) -> int:
+    """One token's keys and values in all layers that keep them, at f16."""
+    kinds = text.get("layer_types")
+    if isinstance(kinds, list):
+        layers = sum(not any(word in str(kind) for word in _WITHOUT_KV) for kind in kinds)
+    latent = text.get("kv_lora_rank")
+    if latent:
+        shape = AttentionShape((1,) * layers, int(latent), int(text.get("qk_rope_head_dim") or 0))
+        return kv_bytes_per_token(shape, "f16")
+    heads = _number(text, "num_attention_heads", source)
+    width = int(text.get("head_dim") or _number(text, "hidden_size", source) // heads)
+    return kv_bytes_per_token(AttentionShape((_kv_heads(text, source),) * layers, width, width), "f16")
+
+
+def _tensor_parallel(text: Json, source: str) -> tuple[int, ...]:
+    heads, kv_heads = _number(text, "num_attention_heads", source), _kv_heads(text, source)
+    if text.get("kv_lora_rank"):
+        kv_heads = heads  # each rank has the whole latent
+    width = int(text.get("intermediate_size") or 0)
+    numbers = range(1, MAX_RANKS + 1)
+    return tuple(num for num in numbers if not (heads % num or kv_heads % num or width % num))
+
+
+def _quantisation(config: Json) -> str:
+    mlx, other = config.get("quantization"), config.get("quantization_config")
+    if isinstance(mlx, dict):
+        return f"{mlx.get('bits', 4)}bit"
+    if isinstance(other, dict):
+        return str(other.get("quant_method", "quantised"))
+    return _DTYPE_NAMES.get(_dtype(config), _dtype(config))
+
+
+def _dtype(config: Json) -> str:
+    text = next((config[key] for key in _NESTED if isinstance(config.get(key), dict)), {})
+    named = (part.get(key) for part in (config, text) for key in ("dtype", "torch_dtype"))
+    return str(next((name for name in named if name), ""))
+
+
+def _bits(config: Json) -> float:
+    """Bits of a weight as it is packed; 0 where it is not told."""
+    mlx, other = config.get("quantization"), config.get("quantization_config")
+    if isinstance(mlx, dict):
+        return float(mlx.get("bits", 4))
+    if not isinstance(other, dict):
+        return _DTYPE_BITS.get(_dtype(config), 0.0)
+    if "bits" in other:
+        return float(other["bits"])
+    groups = other.get("config_groups", {})
+    packed = [group.get("weights", {}).get("num_bits") for group in groups.values()]
+    if packed and all(packed):
+        return float(packed[0])
+    if other.get("load_in_4bit"):
+        return 4.0
+    return 8.0 if other.get("quant_method") == "fp8" or other.get("load_in_8bit") else 0.0
+
+
+def _count(path: Path, bits: float) -> int:
+    """The weights in a safetensors file; several of a quantised one are packed into a number.
+
+    Raises EngineFault on a file that is cut short or is none.
+    """
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > min(MAX_HEADER_BYTES, size):
+                raise ValueError("its header is longer than it is")
+            header: Json = json.loads(file.read(length))
+        tensors = {name: tensor for name, tensor in header.items() if name != "__metadata__"}
+        if 8 + length + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0) > size:
+            raise ValueError("it ends before its last tensor does")
+        return sum(_numbers(tensor, bits) for name, tensor in tensors.items() if not _is_scale(name))
+    except (ValueError, KeyError, TypeError, struct.error) as fault:
+        raise EngineFault(f"{path} is damaged or cut short: {fault}.", "Download it again.") from fault
+
+
+def _is_scale(name: str) -> bool:
+    return name.endswith((".scales", ".biases", "_scale", "scale_inv", "qzeros", "g_idx", ".scale"))
+
+
+def _numbers(tensor: Json, bits: float) -> int:
+    num = 1
+    for width in tensor["shape"]:
+        num *= width
+    dtype = tensor["dtype"]
+    return int(num * _PACKED_BITS[dtype] / bits) if dtype in _PACKED_BITS and bits else num
