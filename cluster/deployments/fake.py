@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cluster.core.errors import ContextLengthExceeded, InvalidField
 from cluster.core.facts import Capacity, Feature, Locality, Speed
 from cluster.core.ids import SessionKey
-from cluster.deployments import fake_rank, fake_text
+from cluster.deployments import constrained, fake_rank, fake_text
 from cluster.deployments.engine import EngineFacts, EngineFault, EngineLost, Loading, Prompt
 from cluster.deployments.gang import Gang, Host
 from cluster.wire import (
@@ -41,7 +41,7 @@ class FakeSettings(BaseModel):
 
     Speeds in tokens a second; None: at once.  `free_s`: how long a sequence takes to be free again.
     `die_after_tokens`, `hang_after_tokens`: counted in each answer.  `fail_start`: why it cannot start;
-    `hang_start`: it never is ready, and never says why.
+    `hang_start`: it never is ready, and never says why.  `memory_bytes`: what it is taken to hold.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +62,7 @@ class FakeSettings(BaseModel):
     batch_tokens: Count = 512
     start_s: float = 0.0
     free_s: float = 0.0
+    memory_bytes: Count = 16 * 2**20
     fail_start: str | None = None
     hang_start: bool = False
     die_after_tokens: int | None = None
@@ -183,7 +184,7 @@ class FakeEngine:
             await self._spend(len(batch), self.settings.prefill_tps)
             sequence += batch
             yield Progress(len(sequence), len(ids), cached)
-        generated = 0
+        generated, said, is_call = 0, "", constrained.forces_tool(request)
         for token, text in self._answer(request, ids):
             if generated == request.max_tokens or len(sequence) >= self.settings.window_tokens:
                 yield Ended("length", len(ids), cached, generated)
@@ -195,8 +196,12 @@ class FakeEngine:
                 yield Failed(500, "over_capacity", "the fake engine's KV memory is over-committed")
                 return
             generated += 1
-            yield Delta({"content": text}) if request.constrained else Tokens((token,), text)
-        yield Ended("stop", len(ids), cached, generated)
+            said += text
+            if not is_call:
+                yield Delta({"content": text}) if request.constrained else Tokens((token,), text)
+        if is_call:
+            yield Delta(constrained.tool_delta(said, request.turn) or {"content": said})
+        yield Ended("tool_calls" if is_call else "stop", len(ids), cached, generated)
 
     def _answer(self, request: TurnRequest, ids: tuple[int, ...]) -> Iterator[tuple[int, str]]:
         told = self.settings

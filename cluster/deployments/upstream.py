@@ -15,7 +15,7 @@ from cluster.config import UpstreamConfig
 from cluster.core.errors import InvalidField, InvalidRequest
 from cluster.core.events import Capacity, Feature, Locality, Speed
 from cluster.core.ids import SessionKey
-from cluster.deployments import sse
+from cluster.deployments import formats, sse
 from cluster.deployments.engine import EngineFacts, EngineFault, EngineLost, Loading, Prompt
 from cluster.deployments.upstream_facts import ASSUMED_WINDOW_TOKENS, UpstreamFacts, discover
 from cluster.deployments.upstream_stream import StreamReader, UpstreamError, failure
@@ -69,6 +69,7 @@ class UpstreamEngine:
             ),
             speed=ASSUMED_SPEED,
             features=self._told.features,
+            formats=(formats.THINK,),
         )
 
     def _headers(self) -> dict[str, str]:

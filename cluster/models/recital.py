@@ -16,7 +16,7 @@ THOUGHT = "I need the switch."
 SAID = "One moment."
 CALL = '{"name": "switch", "arguments": {"on": true}}'
 SECOND_CALL = '{"name": "switch", "arguments": {"on": false}}'
-OBJECT = '{"on": true}'
+OBJECT = '{"on":true}'
 
 # Marks are cut in two, which is harder to read than whole ones.
 LINES = {
@@ -24,8 +24,9 @@ LINES = {
         *("<thi", "nk>I need the", " switch.</thi", "nk>\n\nOne mom", "ent.<tool_c", "all>\n"),
         *('{"name": "switch", ', '"arguments": {"on": true}}\n</to', "ol_call>"),
     ),
-    "calls": (f"<tool_call>{CALL}</tool_ca", "ll>\n<tool_call>", SECOND_CALL, "</tool_call>\n"),
-    "object": ('{"o', 'n": tr', "ue}"),
+    "calls": (f"<tool_call>\n{CALL}\n</tool_ca", "ll>\n<tool_call>\n", SECOND_CALL, "\n</tool_call>"),
+    "forced": ("<tool_cal", 'l>\n{"name": "swi', 'tch", "arguments": {"on": true', "}}\n</tool_cal", "l>"),
+    "object": ('{"o', 'n":tr', "ue}"),
 }
 LETTERS = byte_letters()
 STARTS = tuple(f"<|recite_{name}|>" for name in LINES)

@@ -29,7 +29,7 @@ CHATML = """\
 {% endfor %}Call one with <tool_call>{"name": ..., "arguments": ...}</tool_call>
 {% endif %}<|im_end|>
 {% endif %}
-{%- for message in messages if message.role != 'system' or not loop.first %}
+{%- for message in (messages[1:] if first.role == 'system' else messages) %}
 {%- set role = 'user' if message.role == 'tool' else message.role %}<|im_start|>{{ role }}
 {% if message.content %}{{ message.content }}{% endif %}
 {%- for call in message.tool_calls or [] %}

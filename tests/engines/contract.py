@@ -6,8 +6,9 @@ An engine's own test file says how to make one and inherits the tests:
         @pytest.fixture
         def kit(self) -> EngineKit: ...
 
-`EngineContract` is for all engines, `IdsContract` for those that take and give token ids.  An engine whose
-start is dear overrides `running` to share one, as test_vllm.py does: the tests that end it come last.
+`EngineContract` is for all engines, `IdsContract` for those that take and give token ids.  `claim` says what
+the engine has and lacks (claims.py), which docs/engines.md tells.  An engine whose start is dear
+overrides `running` to share one, as test_vllm.py does: the tests that end it come last.
 """
 
 import asyncio
@@ -20,13 +21,18 @@ import pytest
 from cluster.core.errors import InvalidRequest
 from cluster.core.facts import Feature
 from cluster.core.ids import SessionKey
-from cluster.deployments.engine import Engine, EngineFacts, EngineFault, EngineLost, Prompt
-from cluster.wire import EmbedRequest, Ended, Progress, Started, Tokens, TurnRequest
-from tests.engines.kit import GREEDY, EngineKit, Running, answer, ask, begun, rest_of, size_of, started
+from cluster.deployments.engine import Engine, EngineFacts, EngineFault, EngineLost
+from cluster.wire import EmbedRequest, Ended, Progress, Started
+from tests.engines.claims import UNNAMED, Ability, Claim, shows
+from tests.engines.ids import Ids
+from tests.engines.kit import EngineKit, Running, answer, ask, begun, rest_of, started
+from tests.engines.shapes import Shapes
 
 
 class _Ordinary:
     """What an engine does while it runs."""
+
+    claim: Claim = UNNAMED
 
     @pytest.fixture
     def kit(self) -> EngineKit:
@@ -45,6 +51,7 @@ class _Ordinary:
     def facts(self, running: Running) -> EngineFacts:
         return running.facts
 
+    @shows(Ability.KV)
     async def test_a_start_tells_what_there_is(self, running: Running) -> None:
         facts, capacity = running.facts, running.facts.capacity
         assert running.loadings
@@ -57,6 +64,7 @@ class _Ordinary:
         assert facts.speed.prefill_tps > 0 < facts.speed.decode_tps
         assert Feature.CHAT in facts.features
 
+    @shows(Ability.TURNS)
     async def test_frames_come_in_order(self, engine: Engine, facts: EngineFacts, kit: EngineKit) -> None:
         frames = (await answer(engine, ask(kit.question))).frames
         assert not any(isinstance(frame, Started) for frame in frames)
@@ -65,6 +73,7 @@ class _Ordinary:
         assert 1 in kinds
         assert isinstance(frames[-1], Ended)
 
+    @shows(Ability.PROGRESS)
     async def test_progress_grows_to_the_whole_prompt(
         self, engine: Engine, facts: EngineFacts, kit: EngineKit
     ) -> None:
@@ -74,17 +83,30 @@ class _Ordinary:
         assert all(step.cached <= step.processed <= step.total for step in steps)
         assert {step.total for step in steps} <= {answered.ended.prompt_tokens}
 
+    @shows(Ability.PROGRESS)
+    async def test_a_long_prompt_is_told_in_steps(
+        self, engine: Engine, facts: EngineFacts, kit: EngineKit
+    ) -> None:
+        num = facts.capacity.window_tokens // 8
+        answered = await answer(engine, ask("word " * num, "long", max_tokens=1))
+        steps = [frame for frame in answered.frames if isinstance(frame, Progress)]
+        inner = [step for step in steps if step.cached < step.processed < step.total]
+        assert bool(inner) == self.claim.has(Ability.PROGRESS)
+
+    @shows(Ability.TURNS)
     async def test_greedy_answers_repeat(self, engine: Engine, facts: EngineFacts, kit: EngineKit) -> None:
         first = await answer(engine, ask(kit.question, "a"))
         again = await answer(engine, ask(kit.question, "b"))
         assert first.text == again.text != ""
 
+    @shows(Ability.TURNS)
     async def test_max_tokens_ends_an_answer_by_length(
         self, engine: Engine, facts: EngineFacts, kit: EngineKit
     ) -> None:
         ended = (await answer(engine, ask(kit.question, max_tokens=3))).ended
         assert (ended.reason, ended.completion_tokens) == ("length", 3)
 
+    @shows(Ability.CANCEL)
     async def test_closing_the_generator_frees_the_sequence(
         self, engine: Engine, facts: EngineFacts, kit: EngineKit
     ) -> None:
@@ -93,6 +115,7 @@ class _Ordinary:
         assert await kit.num_running(engine) == 0
         assert (await answer(engine, ask(kit.question))).ended
 
+    @shows(Ability.CANCEL)
     async def test_cancelling_the_reader_frees_the_sequence(
         self, engine: Engine, facts: EngineFacts, kit: EngineKit
     ) -> None:
@@ -111,6 +134,7 @@ class _Ordinary:
             await asyncio.wait_for(reader, 10)
         assert await kit.num_running(engine) == 0
 
+    @shows(Ability.CANCEL)
     async def test_a_generator_that_was_never_read_holds_nothing(
         self, engine: Engine, facts: EngineFacts, kit: EngineKit
     ) -> None:
@@ -119,6 +143,7 @@ class _Ordinary:
         await frames.aclose()
         assert await kit.num_running(engine) == 0
 
+    @shows(Ability.BATCHES)
     async def test_as_many_turns_at_once_as_there_are_slots(
         self, engine: Engine, facts: EngineFacts, kit: EngineKit
     ) -> None:
@@ -129,9 +154,24 @@ class _Ordinary:
         answers = await asyncio.gather(*(answer(engine, request) for request in requests))
         assert [one.text for one in answers] == [alone.text] * num
 
+    @shows(Ability.KV)
+    async def test_it_tells_whether_it_knows_its_memory(self, facts: EngineFacts) -> None:
+        assert facts.capacity.estimated != self.claim.has(Ability.KV)
+
+    @shows(Ability.CONTINUES)
+    async def test_ids_are_taken_or_refused(self, engine: Engine, facts: EngineFacts) -> None:
+        request = replace(ask("x"), messages=None, ids=(65, 66, 67))
+        if self.claim.has(Ability.CONTINUES):
+            assert (await engine.prepare(request)).ids == request.ids
+            return
+        with pytest.raises(InvalidRequest):
+            await engine.prepare(request)
+
+    @shows(Ability.EVICTS)
     async def test_evicting_an_unknown_session_is_no_fault(self, engine: Engine, facts: EngineFacts) -> None:
         await engine.evict(SessionKey("t", "nobody"))
 
+    @shows(Ability.IMAGES)
     async def test_what_it_lacks_is_a_clear_refusal(self, engine: Engine, facts: EngineFacts) -> None:
         image = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}
         wanted = {
@@ -142,6 +182,7 @@ class _Ordinary:
             with pytest.raises(InvalidRequest):
                 await engine.prepare(wanted[feature])
 
+    @shows(Ability.EMBEDDINGS)
     async def test_embeddings_are_one_vector_an_input_or_a_refusal(
         self, engine: Engine, facts: EngineFacts
     ) -> None:
@@ -158,112 +199,10 @@ class _Ordinary:
         assert made.prompt_tokens > 0
 
 
-class _Ids(_Ordinary):
-    """What engines do that take and give token ids."""
-
-    async def test_the_prompts_size_is_exact(
-        self, engine: Engine, facts: EngineFacts, kit: EngineKit
-    ) -> None:
-        request = ask(kit.question)
-        prompt = await engine.prepare(request)
-        assert prompt.ids is not None
-        assert prompt.tokens == len(prompt.ids)
-        assert (await answer(engine, request)).ended.prompt_tokens == prompt.tokens
-
-    async def test_usage_counts_what_came(self, engine: Engine, facts: EngineFacts, kit: EngineKit) -> None:
-        answered = await answer(engine, ask(kit.question))
-        # An engine may count the token that ends the answer.
-        assert answered.ended.completion_tokens - len(answered.ids) in (0, 1)
-        assert len(answered.ids) >= 12
-
-    async def test_template_tokens_in_peoples_text_are_harmless(
-        self, engine: Engine, facts: EngineFacts, kit: EngineKit
-    ) -> None:
-        async def num_control(text: str) -> int:
-            ids = (await engine.prepare(ask(text))).ids
-            assert ids is not None
-            return sum(number in kit.control_ids for number in ids)
-
-        plain = await num_control("hello")
-        assert plain > 0
-        for word in kit.control_words:
-            assert await num_control(f"he{word}llo{word}") == plain
-
-    @pytest.mark.parametrize("num_before", [1, 2, 3, 5, 8, 11])
-    async def test_an_answer_goes_on_from_its_ids(
-        self, engine: Engine, facts: EngineFacts, kit: EngineKit, num_before: int
-    ) -> None:
-        request = ask(kit.question)
-        prompt = await engine.prepare(request)
-        assert prompt.ids is not None
-        whole = await answer(engine, request)
-        before = await self._text_of_first(engine, request, prompt, num_before)
-        ids = (*prompt.ids, *whole.ids[:num_before])
-        rest = await answer(engine, self._continued(request, ids, num_before))
-        assert rest.ids == whole.ids[num_before:]
-        assert before + rest.text == whole.text
-
-    async def _text_of_first(self, engine: Engine, request: TurnRequest, prompt: Prompt, num: int) -> str:
-        """What a client has of the text when `num` tokens were generated and the engine is lost."""
-        text, left = "", num
-        async with aclosing(engine.generate(request, prompt)) as frames:
-            async for frame in frames:
-                if isinstance(frame, Tokens):
-                    text, left = text + frame.text, left - len(frame.ids)
-                if left <= 0:
-                    return text
-        raise AssertionError("the answer is too short")
-
-    def _continued(self, request: TurnRequest, ids: tuple[int, ...], num_before: int) -> TurnRequest:
-        left = None if request.max_tokens is None else request.max_tokens - num_before
-        session = replace(request.session, session="elsewhere")
-        return replace(request, session=session, messages=None, ids=ids, max_tokens=left)
-
-    async def test_the_next_turn_of_a_session_finds_its_prefix(
-        self, engine: Engine, facts: EngineFacts, kit: EngineKit
-    ) -> None:
-        first = await answer(engine, ask(kit.question, "a", tenant="fresh"))
-        assert first.ended.cached_tokens == 0
-        again = await answer(engine, ask(kit.question, "a", tenant="fresh"))
-        assert kit.num_prefix_tokens <= again.ended.cached_tokens < again.ended.prompt_tokens
-        assert again.ids == first.ids
-
-    async def test_an_evicted_session_finds_nothing(
-        self, engine: Engine, facts: EngineFacts, kit: EngineKit
-    ) -> None:
-        first = await answer(engine, ask(kit.question, "a", tenant="evicted"))
-        await engine.evict(SessionKey("evicted", "a"))
-        again = await answer(engine, ask(kit.question, "a", tenant="evicted"))
-        assert again.text == first.text
-        assert again.ended.cached_tokens == 0 or not kit.forgets
-
-    async def test_tenants_never_find_each_others_prefixes(
-        self, engine: Engine, facts: EngineFacts, kit: EngineKit
-    ) -> None:
-        await answer(engine, ask(kit.question, "a", tenant="anna"))
-        assert (await answer(engine, ask(kit.question, "a", tenant="ben"))).ended.cached_tokens == 0
-
-    async def test_a_stop_string_ends_an_answer_and_is_not_part_of_it(
-        self, engine: Engine, facts: EngineFacts, kit: EngineKit
-    ) -> None:
-        whole = await answer(engine, ask(kit.question))
-        word = whole.text[4:7]
-        request = ask(kit.question)
-        cut = await answer(engine, replace(request, sampling=replace(GREEDY, stop=(word,))))
-        assert cut.text == whole.text[: whole.text.index(word)]
-        assert cut.ended.reason == "stop"
-
-    async def test_a_prompt_over_the_window_is_never_computed(
-        self, engine: Engine, facts: EngineFacts, kit: EngineKit
-    ) -> None:
-        window = facts.capacity.window_tokens
-        size = await size_of(engine, ask("word " * (window + 8)))
-        assert size > window, "the front refuses what is known to be larger"
-
-
 class _Ends:
     """How an engine ends, and how it never begins."""
 
+    @shows(Ability.CRASH)
     async def test_a_start_that_fails_says_what_to_do_and_leaves_nothing(self, kit: EngineKit) -> None:
         engine = kit.make_broken()
         with pytest.raises(EngineFault) as caught:
@@ -274,12 +213,14 @@ class _Ends:
         await engine.stop()
         assert kit.leftovers(engine) == []
 
+    @shows(Ability.CRASH)
     async def test_a_stop_may_come_before_the_start(self, kit: EngineKit) -> None:
         engine = kit.make()
         await engine.stop()
         await engine.stop()
         assert kit.leftovers(engine) == []
 
+    @shows(Ability.CRASH)
     async def test_a_crash_is_told_and_breaks_what_runs(
         self, engine: Engine, facts: EngineFacts, kit: EngineKit
     ) -> None:
@@ -293,6 +234,7 @@ class _Ends:
         with pytest.raises(EngineLost):
             await answer(engine, ask(kit.question))
 
+    @shows(Ability.CRASH)
     async def test_a_stop_leaves_nothing_and_may_come_twice(
         self, engine: Engine, facts: EngineFacts, kit: EngineKit
     ) -> None:
@@ -301,9 +243,9 @@ class _Ends:
         assert kit.leftovers(engine) == []
 
 
-class EngineContract(_Ends, _Ordinary):
+class EngineContract(_Ends, Shapes, _Ordinary):
     """For every engine."""
 
 
-class IdsContract(_Ends, _Ids):
+class IdsContract(_Ends, Shapes, Ids, _Ordinary):
     """For engines that take and give token ids: their answers can go on elsewhere."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 
 from cluster.core.errors import ContextLengthExceeded
 from cluster.core.ids import SessionKey
@@ -24,7 +25,7 @@ class EngineKit:
     `control_ids`: ids that only a template may put into a prompt; `control_words`: how people could write
     them.  `num_prefix_tokens`: how much of a first turn its second must find again.  `forgets`: an eviction
     takes effect at once; an engine that reuses idle memory by itself need not.  `start_s`: how long a start
-    may take.
+    may take.  `twin`: a GGUF with the same weights, where the engine has any.
     """
 
     make: Callable[[], Engine]
@@ -38,6 +39,7 @@ class EngineKit:
     num_prefix_tokens: int = 1
     forgets: bool = True
     start_s: float = 60.0
+    twin: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,20 @@ from cluster.core.ids import SessionKey
 from cluster.deployments.engine import Engine, EngineLost
 from cluster.deployments.fake import FakeEngine, FakeSettings
 from cluster.wire import Delta, Tokens
+from tests.engines import claims
 from tests.engines.contract import IdsContract
 from tests.engines.kit import EngineKit, answer, ask, failed, rest_of
+from tests.engines.shapes import ANSWERS
 
-SETTINGS = FakeSettings(answer="Grüße an die ganze Welt 🔥 und weiter", window_tokens=512, kv_tokens=4096)
+SETTINGS = FakeSettings(
+    answer="Grüße an die ganze Welt 🔥 und weiter",
+    answers=ANSWERS,
+    formats=("think", "hermes"),
+    features=frozenset(Feature) - {Feature.IMAGES},
+    window_tokens=4096,
+    kv_tokens=4 * 4096,
+    batch_tokens=256,
+)
 
 
 async def num_running(engine: Engine) -> int:
@@ -26,6 +36,8 @@ async def kill(engine: Engine) -> None:
 
 
 class TestFake(IdsContract):
+    claim = claims.FAKE
+
     @pytest.fixture
     def kit(self) -> EngineKit:
         return EngineKit(

@@ -25,8 +25,10 @@ from cluster.wire import (
     Progress,
     Tokens,
 )
+from tests.engines import claims
 from tests.engines.contract import IdsContract
 from tests.engines.kit import EngineKit
+from tests.support.checkpoints import random_gguf
 from tests.support.llama_engines import (
     ANNA,
     BEN,
@@ -48,11 +50,13 @@ HEAVY = Shape(layers=8, width=256, heads=8, hidden=1024, window=16384)
 
 
 class TestLlamaCpp(IdsContract):
+    claim = claims.LLAMACPP
+
     @pytest.fixture
     def kit(self, tmp_path: Path) -> EngineKit:
         cut = tmp_path / "cut.gguf"
         cut.write_bytes(tiny_gguf().read_bytes()[:-100])
-        body = {"name": "tiny", "kv_type": "f32", "source": str(tiny_gguf())}
+        body = {"name": "tiny", "kv_type": "f32", "source": str(random_gguf())}
         broken = {**body, "source": str(cut)}
 
         async def num_running(engine: Engine) -> int:
@@ -71,6 +75,7 @@ class TestLlamaCpp(IdsContract):
             control_ids=frozenset(range(FIRST_CONTROL, FIRST_CONTROL + 3)),
             control_words=("<|im_start|>", "<|im_end|>", "<|endoftext|>"),
             num_prefix_tokens=20,
+            twin=random_gguf(),
         )
 
 

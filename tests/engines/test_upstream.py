@@ -17,8 +17,10 @@ from cluster.wire import (
     Failed,
     Progress,
 )
+from tests.engines import claims
 from tests.engines.contract import EngineContract
 from tests.engines.kit import EngineKit
+from tests.support.checkpoints import random_gguf
 from tests.support.upstreams import (
     answer,
     llama_server,
@@ -29,9 +31,11 @@ from tests.support.upstreams import (
 
 
 class TestUpstream(EngineContract):
+    claim = claims.UPSTREAM
+
     @pytest.fixture
     async def kit(self, tmp_path: Path) -> AsyncGenerator[EngineKit]:
-        async with llama_server(tmp_path) as (url, process):
+        async with llama_server(tmp_path, random_gguf()) as (url, process):
             config = UpstreamConfig(name="up", url=url, max_concurrency=2)
             broken = UpstreamConfig(name="down", url="http://127.0.0.1:9/v1")
 

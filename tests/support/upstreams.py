@@ -58,13 +58,13 @@ async def started(
 
 
 @asynccontextmanager
-async def llama_server(tmp_path: Path) -> AsyncGenerator[tuple[str, child.Child]]:
-    """A llama.cpp as a person starts it by hand: on a port."""
+async def llama_server(tmp_path: Path, model: Path | None = None) -> AsyncGenerator[tuple[str, child.Child]]:
+    """A llama.cpp as a person starts it by hand: on a port.  `model` None: a tiny one."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     settings = Settings(
-        model=str(tiny_gguf()),
+        model=str(model or tiny_gguf()),
         name="tiny",
         address="127.0.0.1",
         port=port,

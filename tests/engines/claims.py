@@ -1,0 +1,83 @@
+"""What each engine can do, as the contract's tests show it and docs/engines.md tells it.
+
+A test of the contract says with `shows` which ability it is about.  An engine's test class names its claim;
+for what the claim lacks, the test expects a clear refusal, or that the engine says so itself.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+
+class Ability(StrEnum):
+    """Rows of the table."""
+
+    TURNS = "answers as a stream of tokens, greedy ones the same each time"
+    CANCEL = "a client that leaves frees the sequence at once"
+    BATCHES = "several turns at once"
+    USAGE = "usage, with `cached_tokens`"
+    IDS = "exact prompt size before the turn starts"
+    CONTINUES = "an answer goes on elsewhere from its ids"
+    SAME_IDS = "greedy ids equal to llama.cpp's on the same weights"
+    PREFIX = "the next turn finds its prefix"
+    TENANTS = "tenants never find each other's prefixes"
+    EVICTS = "an evicted session is gone at once"
+    PROGRESS = "tells how far a long prompt is"
+    KV = "tells the KV memory it really has"
+    STOPS = "stop strings"
+    SAFE = "template tokens in people's text are harmless"
+    REASONING = "reasoning apart from the answer"
+    OPENED = "reasoning that the template opened"
+    TOOLS = "tool calls, several in one answer too"
+    FORCED = "`tool_choice` required or named"
+    SCHEMA = "`response_format` with JSON or a JSON schema"
+    EMBEDDINGS = "embeddings"
+    IMAGES = "images"
+    CRASH = "a crash is told and leaves nothing behind"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A column of the table.  `lacks`: why, in a few words that follow "no: "."""
+
+    engine: str
+    lacks: Mapping[Ability, str] = field(default_factory=dict[Ability, str])
+
+    def has(self, ability: Ability) -> bool:
+        return ability not in self.lacks
+
+
+def shows(ability: Ability) -> Callable[[Test], Test]:
+    def mark(test: Test) -> Test:
+        test.shows = ability  # ty: ignore[missing-attribute]
+        return test
+
+    return mark
+
+
+UNNAMED = Claim("")
+"""Of an engine that is not in the table."""
+
+_SEES_NOTHING = {Ability.IMAGES: "no model here sees"}
+_THEIRS = "the server's own affair"
+
+LLAMACPP = Claim("llama.cpp", _SEES_NOTHING)
+UPSTREAM = Claim(
+    "upstream",
+    {
+        **_SEES_NOTHING,
+        Ability.IDS: "it tells them at the end",
+        Ability.CONTINUES: "it tells no ids, so a lost answer begins anew",
+        Ability.SAME_IDS: "it tells no ids",
+        Ability.PREFIX: "counted where the server tells",
+        Ability.TENANTS: _THEIRS,
+        Ability.EVICTS: _THEIRS,
+        Ability.SAFE: _THEIRS,
+        Ability.OPENED: "as the server parses it",
+        Ability.KV: "estimated from `max_concurrency` and the window",
+    },
+)
+FAKE = Claim("fake", {Ability.IMAGES: "it has no eyes", Ability.SAME_IDS: "it has no weights"})

@@ -1,0 +1,6 @@
+"""What the tests of engines share."""
+
+import pytest
+
+for module in ("contract", "ids", "shapes"):
+    pytest.register_assert_rewrite(f"tests.engines.{module}")
