@@ -35,6 +35,9 @@ UPSTREAMS_S = 10.0
 """How long models of elsewhere are waited for; the pool is of use without them."""
 
 POLL_S = 0.2
+SETTLED_S, ASLEEP_S = 3.0, 20.0
+"""A model that nobody waits for and that fits beside the others has begun to load by then: after the last
+change, and where no model has begun at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ def _show(stage: Stage, progress: Progress) -> None:
 
 def _wait_for_models(paths: PoolPaths, state: PoolState, plan: Plan, progress: Progress) -> None:
     ours, began = loads_here(plan.config), time.monotonic()
-    asked = set(plan.asked)
+    asked, moved_at = set(plan.asked), began
     while time.monotonic() < began + LOAD_S:
         if running_pool(paths) is None:
             raise CommandFailed("The pool ended while it loaded.", "See: hearth logs supervisor", FAILED)
@@ -122,7 +125,8 @@ def _wait_for_models(paths: PoolPaths, state: PoolState, plan: Plan, progress: P
             waiting_for = _not_ready(view, ours, asked)
             asked -= _ask_to_load(state, view, asked)
             others = _others_load(view) and time.monotonic() < began + UPSTREAMS_S
-            if not waiting_for and not others:
+            moved_at = time.monotonic() if waiting_for else moved_at
+            if not waiting_for and not others and time.monotonic() >= moved_at + _settles_s(view, ours):
                 return
             progress.loading(view.get("loading", ()), waiting_for)
         time.sleep(POLL_S)
@@ -156,6 +160,14 @@ def _comes(model: dict[str, Any]) -> bool:
     if model["state"] == "unloaded":
         return model["keep_warm"] or model["wanted"]
     return model["state"] != "ready"
+
+
+def _settles_s(view: dict[str, Any], ours: set[str]) -> float:
+    """How long to look on for models that begin to load unasked."""
+    unloaded = [model["state"] == "unloaded" for model in view["models"] if model["model"] in ours]
+    if not any(unloaded):
+        return 0.0
+    return ASLEEP_S if all(unloaded) else SETTLED_S
 
 
 def _others_load(view: dict[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from cluster.core.expect import no_room
 from cluster.core.facts import Feature, Locality
 from cluster.core.layout import Layout
 from cluster.core.lifecycle import Life, Stage
-from cluster.core.state import Deployment, Phase, Replica
+from cluster.core.state import Deployment, Phase, Replica, Turn
 from cluster.core.view import ModelStatus
 
 
@@ -40,8 +40,15 @@ def model_of(ctx: Context, model: str, now: float) -> ModelStatus:
         managed=life is not None,
         priority=life.declared.priority if life is not None else 0,
         num_running=sum(len(replica.ledger.leases) for replica in replicas),
-        num_waiting=sum(turn.phase is Phase.WAITING for turn in turns),
+        num_waiting=sum(map(_waits, turns)),
+        node_bytes=tuple(shard.memory_bytes for shard in layout.shards) if layout is not None else (),
+        wanted=life is not None and (life.asked_at is not None or any(map(_waits, turns))),
+        fits=life is None or layout is not None or not no_room(ctx, model, now),
     )
+
+
+def _waits(turn: Turn) -> bool:
+    return turn.phase is Phase.WAITING
 
 
 def _life_shown(declared: list[Deployment]) -> Life | None:

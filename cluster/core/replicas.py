@@ -192,6 +192,8 @@ def draining(ctx: Context, event: ReplicaDraining, now: float) -> None:
 def gone(ctx: Context, event: ReplicaGone, now: float) -> None:
     replica = _booted(ctx, event.replica, event.boot)
     if replica is not None:
+        if not replica.draining:
+            ctx.count("num_replicas_lost")
         remove(ctx, replica, now)
     kept = ctx.state.silent.get(event.replica)
     if kept is not None and kept.boot == event.boot:

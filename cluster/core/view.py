@@ -125,6 +125,7 @@ class Counters:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    num_replicas_lost: int = 0
     num_loads: int = 0
     num_loads_failed: int = 0
     num_unloads: int = 0

@@ -272,6 +272,12 @@ POOL_METRICS: tuple[PoolMetric, ...] = (
         "Turns placed where their session's KV was resident.",
         lambda one: one.num_affinity_hits,
     ),
+    _total(
+        "hearth_replicas_lost_total",
+        "replicas",
+        "Replicas whose engine, or a rank of whose gang, ended without being asked; they start again.",
+        lambda one: one.num_replicas_lost,
+    ),
     _total("hearth_model_loads_total", "loads", "Starts of models.", lambda one: one.num_loads),
     _total(
         "hearth_model_load_failures_total",

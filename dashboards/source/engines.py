@@ -179,7 +179,7 @@ ENGINES = (
         ),
     ),
     Panel(
-        "Streams lost",
+        "Streams and engines lost",
         "Preempted for want of memory, or broken with their engine; answers go on elsewhere if they can.",
         "suffix: /min",
         (
@@ -187,6 +187,7 @@ ENGINES = (
                 f"60 * {gateway_rate('hearth_gateway_streams_lost_total', 'engine, why')}",
                 "{{engine}} {{why}}",
             ),
+            Query(f"60 * {pool_rate('hearth_replicas_lost_total')}", "engines that died"),
         ),
     ),
 )

@@ -1,0 +1,72 @@
+"""What people see of a model: whether it is waited for, whether it could ever fit, what it holds where."""
+
+from cluster.core.events import ReplicaGone
+from cluster.core.ids import BootId, ReplicaId
+from tests.core.drive import CAUSE
+from tests.core.managed import GIB, home
+
+
+def test_a_model_is_wanted_from_the_wish_until_it_is_ready_however_often_it_fails() -> None:
+    drive = home(10)
+    drive.loads("a")
+    drive.unload("a")
+    drive.seconds(3)
+    assert not drive.status("a").wanted
+    drive.load("a")
+    drive.seconds(1)
+    drive.fails("a")
+    drive.seconds(1)
+    assert (drive.status("a").state, drive.status("a").wanted) == ("unloaded", True)
+    drive.seconds(5)
+    assert (drive.status("a").state, drive.status("a").wanted) == ("loading", True)
+    drive.started("a")
+    assert (drive.status("a").state, drive.status("a").wanted) == ("ready", False)
+
+
+def test_whoever_unloads_a_model_on_its_way_ends_the_wish() -> None:
+    drive = home(10)
+    drive.model("a", 4)
+    drive.load("a")
+    drive.unload("a")
+    assert not drive.status("a").wanted
+
+
+def test_a_waiting_turn_wants_its_model() -> None:
+    drive = home(4)
+    drive.loads("busy", 4)
+    drive.model("b", 4)
+    drive.turn("t", "b")
+    assert drive.status("b").wanted
+    assert drive.status("b").num_waiting == 1
+
+
+def test_what_no_memory_here_could_hold_does_not_fit() -> None:
+    drive = home(10)
+    drive.model("huge", 40)
+    drive.model("a", 4)
+    drive.load("huge")
+    drive.seconds(12)
+    huge = drive.status("huge")
+    assert (huge.state, huge.fits) == ("unloaded", False)
+    assert "huge fits nowhere: huge needs 40 GiB" in huge.reason
+    assert drive.status("a").fits
+
+
+def test_a_gang_tells_what_it_holds_on_each_node() -> None:
+    drive = home(10, 9)
+    drive.model("a", 8, 2)
+    drive.seconds(2)
+    status = drive.status("a")
+    assert dict(zip(status.nodes, status.node_bytes, strict=True)) == {"n1": 4 * GIB, "n2": 4 * GIB}
+    assert sum(status.node_bytes) == status.memory_bytes
+
+
+def test_an_engine_that_dies_is_counted_and_one_that_is_unloaded_is_not() -> None:
+    drive = home(10)
+    drive.loads("a")
+    drive.loads("b")
+    drive.unload("b")
+    drive.seconds(3)
+    assert drive.machine.view(drive.now).counters.num_replicas_lost == 0
+    drive.tell(ReplicaGone(ReplicaId("a"), BootId(drive.boots.pop("a")), "the engine died", CAUSE))
+    assert drive.machine.view(drive.now).counters.num_replicas_lost == 1
