@@ -9,6 +9,8 @@
         source: hf:owner/repo                     # several quantisations: the largest that fits
         engine: auto                              # llamacpp, vllm, mlx, or whichever fits best (the default)
         where: {kind: rig}                        # only on nodes that have these labels
+    node:
+      labels: {kind: rig}         # of this machine
     upstreams:                    # engines that run already
       - name: ollama
         url: http://127.0.0.1:11434/v1
@@ -38,6 +40,9 @@ MESSAGES = {"extra_forbidden": "there is no such field", "missing": "is missing"
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,95}$")]
 
+Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")]
+"""As Ray wants labels of nodes and their values."""
+
 
 class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,7 +68,7 @@ class ModelConfig(Strict):
     quantisation: str | None = None
     tensor_parallel: Annotated[int, Field(ge=1, le=64)] | None = None
     pipeline_parallel: Annotated[int, Field(ge=1, le=64)] | None = None
-    where: dict[str, str] = {}
+    where: dict[Label, Label] = {}
     keep_warm: bool = False
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     unload_after_s: Annotated[float, Field(gt=0)] | None = None
@@ -101,8 +106,22 @@ class GatewayConfig(Strict):
 
 
 class RouterConfig(Strict):
+    """`swap`: how models take turns where memory is short, `batched` by model or strictly `first-come`.
+    `swap_wait_s`: the longest that a turn waits for its model's place to be cleared, where that can be kept
+    (docs/models.md)."""
+
     queue_limit: Annotated[int, Field(ge=1)] = 512
     queue_limit_per_tenant: Annotated[int, Field(ge=1)] = 256
+    swap: Literal["batched", "first-come"] = "batched"
+    swap_wait_s: Annotated[float, Field(gt=0)] = 60.0
+
+
+class NodeConfig(Strict):
+    """This machine.  `labels`: what models can ask for with `where`.  `models_bytes`: memory that engines may
+    hold here, all together; None: most of what is free."""
+
+    labels: dict[Label, Label] = {}
+    models_bytes: Annotated[int, Field(ge=0)] | None = None
 
 
 class HearthConfig(Strict):
@@ -112,6 +131,7 @@ class HearthConfig(Strict):
     models: tuple[ModelConfig, ...] = ()
     upstreams: tuple[UpstreamConfig, ...] = ()
     guide: bool = True
+    node: NodeConfig = NodeConfig()
     gateway: GatewayConfig = GatewayConfig()
     router: RouterConfig = RouterConfig()
 

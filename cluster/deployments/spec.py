@@ -42,12 +42,7 @@ def make_engine(spec: ReplicaSpec, hosts: Sequence[Host] = ()) -> Engine:
 
             return FakeEngine(FakeSettings.model_validate(spec.settings), hosts=hosts)
         case "llamacpp":
-            from cluster.deployments.llamacpp import LlamaCppEngine, free_memory_bytes
-
-            limit, config = spec.memory_bytes, ModelConfig.model_validate(spec.settings)
-            return LlamaCppEngine(
-                config, lambda: min(limit, free_memory_bytes()) if limit else free_memory_bytes()
-            )
+            return _llamacpp(spec)
         case "vllm":
             from cluster.deployments.vllm import VllmEngine
 
@@ -64,3 +59,16 @@ def make_engine(spec: ReplicaSpec, hosts: Sequence[Host] = ()) -> Engine:
             settings = dict(spec.settings)
             model = settings.pop("model")
             return UpstreamEngine(UpstreamConfig.model_validate(settings), model)
+
+
+def _llamacpp(spec: ReplicaSpec) -> Engine:
+    """In exactly the layout's context, where there is one; else as much as fits."""
+    from cluster.deployments.llamacpp import LlamaCppEngine, free_memory_bytes
+
+    config, layout, limit = ModelConfig.model_validate(spec.settings), spec.layout, spec.memory_bytes
+    if layout is not None:
+        chosen = {"source": layout.source, "context_tokens": layout.context_tokens}
+        config = config.model_copy(update=chosen)
+        if layout.shards[0].num_gpus:  # main memory says nothing of a card's
+            return LlamaCppEngine(config, lambda: limit)
+    return LlamaCppEngine(config, lambda: min(limit, free_memory_bytes()) if limit else free_memory_bytes())

@@ -12,7 +12,6 @@ from cluster.deployments import gguf_variants, hf_files, hf_variants, hub, sourc
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.fake import FakeSettings
 
-
 FAKE_RANKS = 4
 
 

@@ -19,6 +19,7 @@ from cluster.doctor.pool import check_gateway, check_sockets, check_token, pool_
 from cluster.doctor.ports import check_port, check_ports_differ
 from cluster.inventory.engines import find_engines
 from cluster.inventory.node import node_memory, this_node
+from cluster.inventory.offer import this_offer
 from cluster.inventory.weights import find_weights
 from cluster.pool.paths import PoolPaths
 from cluster.pool.state import PoolState
@@ -50,7 +51,7 @@ def _before(config: HearthConfig) -> Iterator[Check]:
     yield check_ports_differ(config.gateway)
     yield check_port(config.gateway, "http_port")
     yield check_port(config.gateway, "grpc_port")
-    yield from check_models(config, memory.available_bytes)
+    yield from check_models(config, this_offer(config.node, memory).facts("127.0.0.1"))
 
 
 def _around() -> Iterator[Check]:

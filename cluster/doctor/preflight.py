@@ -6,6 +6,7 @@ from cluster.doctor.machine import check_disk, check_engine, check_memory, check
 from cluster.doctor.models import check_models
 from cluster.doctor.ports import check_port, check_ports_differ
 from cluster.inventory.node import NodeMemory, node_memory
+from cluster.inventory.offer import this_offer
 
 
 def preflight(config: HearthConfig, memory: NodeMemory | None = None) -> list[Check]:
@@ -19,6 +20,6 @@ def preflight(config: HearthConfig, memory: NodeMemory | None = None) -> list[Ch
         check_engine(),
         check_disk(home()),
         check_memory(memory),
-        *check_models(config, memory.available_bytes),
+        *check_models(config, this_offer(config.node, memory).facts("127.0.0.1")),
     ]
     return [check for check in checks if check.verdict is Verdict.FAIL]

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from cluster.budget import USABLE_SHARE
-from cluster.inventory.node import node_memory
+from cluster.config import NodeConfig
+from cluster.inventory.offer import this_offer
 from cluster.pool.paths import PoolPaths
 from cluster.pool.processes import POOL_ENV
 from cluster.pool.state import write_private
@@ -50,17 +50,19 @@ def make_token(paths: PoolPaths) -> None:
     write_private(paths.token, secrets.token_hex(32))
 
 
-def start_ray(paths: PoolPaths, node: str) -> str:
+def start_ray(paths: PoolPaths, node: str, config: NodeConfig | None = None) -> str:
     """Starts Ray below this process and connects to it.  Returns its address, `127.0.0.1:port`."""
     import ray
 
     leave_out_api_server()
+    offer = this_offer(config or NodeConfig())
     context: Any = ray.init(
         "local",  # never a cluster that the environment names
         namespace=NAMESPACE,
-        labels={NODE_LABEL: node},
+        labels={**offer.labels, NODE_LABEL: node},
+        num_gpus=offer.num_gpus,
         object_store_memory=OBJECT_STORE_BYTES,
-        _memory=int(node_memory().available_bytes * USABLE_SHARE),  # what engines hold, each byte once
+        _memory=offer.models_bytes,  # what engines hold, each byte once
         include_dashboard=False,
         log_to_driver=False,
         configure_logging=False,

@@ -78,7 +78,7 @@ class _Supervisor:
     def run(self, start_pool: StartPool) -> None:
         _on_signals(_raise_stop)
         self._tell(Stage.STARTING_RAY)
-        address = start_ray(self._paths, node_id(self._paths.home))
+        address = start_ray(self._paths, node_id(self._paths.home), self._config.node)
         _on_signals(_raise_stop)  # Ray has put its own handlers in place
         self._state = replace(self._state, ray_address=address)
         self._tell(Stage.STARTING_POOL)

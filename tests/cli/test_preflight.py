@@ -8,9 +8,10 @@ import pytest
 
 from cluster.config import HearthConfig, ModelConfig, parse
 from cluster.core.errors import InvalidField
+from cluster.core.layout import EngineKind, NodeFacts
 from cluster.doctor.check import Verdict
 from cluster.doctor.machine import check_disk, check_gpus, check_python
-from cluster.doctor.models import check_model, check_models, memory_parts
+from cluster.doctor.models import check_model, check_models
 from cluster.doctor.ports import check_port
 from cluster.doctor.preflight import preflight
 from cluster.inventory.node import NodeMemory
@@ -77,24 +78,33 @@ def test_no_gpu_is_no_failure() -> None:
 GUIDE = ModelConfig(name="guide", source="builtin:guide")
 
 
+def _with_memory(num_bytes: int) -> NodeFacts:
+    return NodeFacts(num_bytes, engines=frozenset({EngineKind.LLAMACPP}))
+
+
 def test_the_guide_fits() -> None:
-    assert check_model(GUIDE, 4 * GIB).verdict is Verdict.OK
+    assert check_model(GUIDE, _with_memory(4 * GIB)).verdict is Verdict.OK
 
 
 def test_a_model_that_is_too_big_is_said_with_the_numbers() -> None:
-    problem = check_model(GUIDE, 64 * 2**20)
+    problem = check_model(GUIDE, _with_memory(64 * 2**20))
     assert problem.verdict is Verdict.FAIL
     assert "GiB" in problem.detail
     assert problem.remedy
 
 
-def test_models_share_the_memory_before_any_of_them_loads() -> None:
+def test_each_model_is_checked_for_itself_since_models_take_turns() -> None:
     config = HearthConfig(models=(GUIDE, GUIDE.model_copy(update={"name": "twin"})), guide=False)
-    parts = memory_parts(config, 4 * GIB)
-    assert parts["guide"] == parts["twin"]
-    assert 3 * GIB < sum(parts.values()) < 4 * GIB
-    assert [check.verdict for check in check_models(config, 4 * GIB)] == [Verdict.OK, Verdict.OK]
-    assert [check.verdict for check in check_models(config, GIB // 8)] == [Verdict.FAIL, Verdict.FAIL]
+    enough, too_little = _with_memory(GIB // 4), _with_memory(GIB // 16)
+    assert [check.verdict for check in check_models(config, enough)] == [Verdict.OK, Verdict.OK]
+    assert [check.verdict for check in check_models(config, too_little)] == [Verdict.FAIL, Verdict.FAIL]
+
+
+def test_a_model_for_other_machines_does_not_keep_this_one_from_starting() -> None:
+    elsewhere = GUIDE.model_copy(update={"where": {"kind": "rig"}})
+    found = check_model(elsewhere, _with_memory(4 * GIB))
+    assert found.verdict is Verdict.WARN
+    assert "kind: rig" in found.detail
 
 
 @pytest.fixture
