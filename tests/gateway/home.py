@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Any
 
 import aiohttp
@@ -83,7 +84,8 @@ async def home(
         switch = Switch(router)
         pool = await opening.enter_async_context(gateway_at(switch, settings))
         for number, engine in enumerate(engines, start=1):
-            pool.replicas.append(await opening.enter_async_context(_replica(number, engine, switch)))
+            named = replica(f"deployment-{number}", f"node-{number}", engine, switch)
+            pool.replicas.append(await opening.enter_async_context(named))
         yield pool
 
 
@@ -100,10 +102,12 @@ async def gateway_at(switch: Switch, settings: GatewaySettings) -> AsyncGenerato
 
 
 @asynccontextmanager
-async def _replica(number: int, engine: FakeEngine, router: RouterPort) -> AsyncGenerator[Replica]:
+async def replica(
+    deployment: str, node: str, engine: FakeEngine, router: RouterPort
+) -> AsyncGenerator[Replica]:
     facts = await engine.start(lambda _: None)
-    deployment, node = DeploymentId(f"deployment-{number}"), NodeId(f"node-{number}")
-    who = Identity(ReplicaId(f"replica-{number}"), BootId(f"boot-{number}"), deployment, node)
+    replica_id, boot = ReplicaId(f"{deployment}-replica"), BootId(token_hex(4))
+    who = Identity(replica_id, boot, DeploymentId(deployment), NodeId(node))
     front = Front(who, engine, facts, router, FRONT)
     server = Server(front, "127.0.0.1")
     await server.start()
