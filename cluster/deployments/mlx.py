@@ -44,6 +44,7 @@ class MlxEngine:
                 self._openings = await self._think_openings()
                 progress(Loading("warming up"))
                 speed = await mlx_warmup.measure(self._server, settings.window_tokens)
+                told |= await self._server.ask("GET", "/metrics")
         except (TimeoutError, EngineLost, Refused) as fault:
             raise EngineFault(
                 f"MLX loads {settings.model}, but computes nothing: {fault or 'it takes too long'}.",
@@ -67,7 +68,9 @@ class MlxEngine:
             speed=speed,
             features=frozenset({Feature.CHAT, Feature.GRAMMAR, Feature.MEASURE}),
             formats=self._formats,
-            weights_bytes=told["weights_bytes"],
+            # Each rank has about the same part.
+            weights_bytes=told["weights_bytes"] * settings.num_ranks,
+            kv_bytes=int(told["kv_token_bytes"] * settings.kv_tokens) * settings.num_ranks,
         )
 
     async def _think_openings(self) -> Sequence[tuple[int, ...]]:
@@ -83,6 +86,8 @@ class MlxEngine:
     async def prepare(self, request: TurnRequest) -> Prompt:
         _check(request)
         ids = await self._ids(request)
+        if not ids:
+            raise InvalidField("prompt", "is empty.", "Send some text.")
         if len(ids) >= self._window:
             raise ContextLengthExceeded(self._window, len(ids), request.max_tokens or 1)
         # Without ids, nobody takes it for an answer that could go on elsewhere.

@@ -1,5 +1,6 @@
 """One turn at MLX: its events become our frames."""
 
+import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -17,7 +18,6 @@ def body_of(request: TurnRequest, ids: tuple[int, ...]) -> JsonObject:
     names = ("temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "frequency_penalty")
     sampling: Sampling = request.sampling
     return {
-        "turn": request.turn,
         "tenant": request.session.tenant,
         "session": name_of(request.session),
         "ids": list(ids),
@@ -35,12 +35,14 @@ class MlxTurn:
         self, server: EngineHttp, request: TurnRequest, ids: tuple[int, ...], opening: str = ""
     ) -> None:
         self._server, self._request, self._ids, self._opening = server, request, ids, opening
+        # Not the turn's own name: it may come back before its first connection is known to be closed.
+        self._name = secrets.token_hex(8)
         self._calls = request.constrained and constrained.forces_tool(request)
         self._text = ""
 
     async def frames(self) -> AsyncGenerator[Frame]:
         """Raises Refused and EngineLost."""
-        body = body_of(self._request, self._ids)
+        body = body_of(self._request, self._ids) | {"turn": self._name}
         async with aclosing(self._server.stream("/generate", body)) as events:
             async for event in events:
                 for frame in self._frames(event):
@@ -69,4 +71,4 @@ class MlxTurn:
 
     async def free(self) -> None:
         """Returns when no sequence of this turn computes any more.  Raises EngineLost."""
-        await self._server.ask("POST", "/cancel", {"turn": self._request.turn})
+        await self._server.ask("POST", "/cancel", {"turn": self._name})

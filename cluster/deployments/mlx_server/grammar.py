@@ -44,10 +44,14 @@ class Matcher:
     def __init__(self, matcher: llguidance.LLMatcher, vocab_size: int, ends: list[int]) -> None:
         self._matcher, self._ends = matcher, ends
         self._bits = llguidance.numpy.allocate_token_bitmask(1, vocab_size)
+        self._num_read = 0
 
-    def mask(self, token: int | None, num_logits: int) -> mx.array:
-        if token is not None and not self._matcher.is_stopped():
-            self._matcher.consume_token(token)
+    def mask(self, answer: mx.array, num_logits: int) -> mx.array:
+        fresh = answer[self._num_read :].tolist()
+        self._num_read += len(fresh)
+        for token in fresh:
+            if not self._matcher.is_stopped():
+                self._matcher.consume_token(token)
         if self._matcher.is_error():
             raise RuntimeError(f"the grammar broke: {self._matcher.get_error()}")
         allowed = np.zeros(num_logits, dtype=bool)

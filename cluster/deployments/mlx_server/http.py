@@ -9,7 +9,9 @@ POST /chunk     prompt tokens of one step
 
 import asyncio
 import json
+import os
 import threading
+import traceback
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -45,8 +47,15 @@ class Server:
     def start(self, socket: str) -> None:
         """Returns when it listens; the thread ends with the process."""
         listening = threading.Event()
-        threading.Thread(target=lambda: asyncio.run(self._serve(socket, listening)), daemon=True).start()
+        threading.Thread(target=self._run, args=(socket, listening), daemon=True).start()
         listening.wait()
+
+    def _run(self, socket: str, listening: threading.Event) -> None:
+        try:
+            asyncio.run(self._serve(socket, listening))
+        finally:
+            traceback.print_exc()
+            os._exit(1)  # a rank that cannot be asked is of no use
 
     async def _serve(self, socket: str, listening: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()

@@ -39,11 +39,6 @@ def join(settings: RankSettings) -> Any:  # noqa: ANN401 - mlx does not name the
 def load(settings: RankSettings, group: Any) -> Loaded:  # noqa: ANN401
     """Gives up with a remedy on what mlx-lm cannot load or cut."""
     folder = Path(settings.model).expanduser()
-    if not (folder / "config.json").is_file():
-        give_up(
-            f"There is no model in {folder} (no config.json).",
-            "Put the folder of its safetensors on every node that runs a part of it.",
-        )
     try:
         model, config = load_model(folder, lazy=True)
         tokenizer = load_tokenizer(folder, eos_token_ids=config.get("eos_token_id"))

@@ -13,8 +13,9 @@ from cluster.deployments.mlx_server.executor import Executor
 from cluster.deployments.mlx_server.faults import give_up
 from cluster.deployments.mlx_server.grammar import Grammars
 from cluster.deployments.mlx_server.http import Server
+from cluster.deployments.mlx_server.room import Room
 from cluster.deployments.mlx_server.sampler import Sampler, follower
-from cluster.deployments.mlx_server.scheduler import Limits, Scheduler
+from cluster.deployments.mlx_server.scheduler import Scheduler
 from cluster.deployments.mlx_server.settings import RankSettings
 from cluster.deployments.mlx_server.text import Detokenizer
 
@@ -55,9 +56,9 @@ def _lead(settings: RankSettings, leader: peers.Leader) -> None:
     loaded = model.load(settings, group)
     chat, sampler = Chat(loaded.tokenizer), Sampler(group)
     executor = Executor(loaded.model, chat.ends, sampler, settings.num_slots, settings.chunk_tokens)
-    limits = Limits(settings.kv_tokens, settings.num_slots, frozenset(chat.ends))
+    room = Room(settings.kv_tokens, settings.num_slots)
     detokenizer = partial(Detokenizer, chat.decode, bytewise=chat.is_bytewise)
-    scheduler = Scheduler(executor, leader, sampler, limits, detokenizer)
+    scheduler = Scheduler(executor, leader, sampler, room, frozenset(chat.ends), detokenizer)
     grammars = Grammars(chat.transformers, chat.ends)
     facts = _facts(loaded, chat)
     server = Server(scheduler, chat, grammars, facts, _defaults(settings), settings.window_tokens)

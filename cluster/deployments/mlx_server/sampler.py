@@ -8,6 +8,9 @@ from typing import Any, Protocol
 import mlx.core as mx
 from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p
 
+MIN_TOP_P = 1e-6
+"""At 0 no token would be left."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -27,8 +30,8 @@ class Sampling:
 
 
 class Grammar(Protocol):
-    def mask(self, token: int | None, num_logits: int) -> mx.array:
-        """Which tokens may come next (booleans); `token`: the one before, None at the beginning."""
+    def mask(self, answer: mx.array, num_logits: int) -> mx.array:
+        """Which tokens may come after the ids of `answer` (booleans)."""
         ...
 
 
@@ -54,8 +57,7 @@ class Row:
         if self._sampling.penalises:
             logits = self._penalised(answer, logits)
         if self._grammar is not None:
-            token = int(answer[-1].item()) if answer.size else None
-            logits = mx.where(self._grammar.mask(token, logits.shape[-1]), logits, -mx.inf)
+            logits = mx.where(self._grammar.mask(answer, logits.shape[-1]), logits, -mx.inf)
         return logits
 
     def _penalised(self, answer: mx.array, logits: mx.array) -> mx.array:
@@ -70,10 +72,10 @@ class Row:
         wanted, logprobs = self._sampling, logprobs.astype(mx.float32)
         if 0 < wanted.top_k < logprobs.shape[-1]:
             logprobs = apply_top_k(logprobs, wanted.top_k)
-        if 0 < wanted.top_p < 1:
-            logprobs = apply_top_p(logprobs, wanted.top_p)
+        if wanted.top_p < 1:
+            logprobs = apply_top_p(logprobs, max(wanted.top_p, MIN_TOP_P))
         if wanted.min_p > 0:
-            logprobs = apply_min_p(logprobs, wanted.min_p)
+            logprobs = apply_min_p(logprobs, min(wanted.min_p, 1.0))
         self._key, key = mx.random.split(self._key)
         return mx.random.categorical(logprobs / wanted.temperature, key=key)
 

@@ -1,14 +1,6 @@
-"""Rank 0's loop: takes turns in, says what every rank does next, and tells what came of it.
+"""Rank 0's loop: takes turns in, says what every rank does next, and tells what came of it."""
 
-KV memory is counted in tokens.  A batch is padded to its longest sequence, so what runs takes the number of
-sequences times the longest of them; what ended takes its own length.  Both together stay within the
-capacity: KV that is not used goes first, the longest unused before the others, and a turn waits while its
-padding does not fit.
-"""
-
-import itertools
 import queue
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +10,7 @@ import numpy as np
 from cluster.deployments.mlx_server.executor import Chosen, Executor
 from cluster.deployments.mlx_server.peers import Leader
 from cluster.deployments.mlx_server.prefixes import Kept, Prefixes
+from cluster.deployments.mlx_server.room import Room
 from cluster.deployments.mlx_server.sampler import Row, Sampler
 from cluster.deployments.mlx_server.text import Answer, Detokenizer
 from cluster.deployments.mlx_server.turns import Asked, Turn
@@ -49,34 +42,29 @@ class Chunk:
 Message = Asked | Cancel | Evict | Chunk
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    kv_tokens: int
-    num_slots: int
-    ends: frozenset[int]
-
-
 class Scheduler:
-    """Runs in the thread that computes; `inbox` takes messages from any other."""
+    """Runs in the thread that computes; `inbox` takes messages from any other.
+
+    `ends`: the ids that end an answer.  `detokenizer`: a new one for the ids of a prompt.
+    """
 
     def __init__(
         self,
         executor: Executor,
         leader: Leader,
         sampler: Sampler,
-        limits: Limits,
+        room: Room,
+        ends: frozenset[int],
         detokenizer: Callable[[Sequence[int]], Detokenizer],
     ) -> None:
         self._executor, self._leader, self._sampler = executor, leader, sampler
-        self._limits, self._detokenizer = limits, detokenizer
+        self._room, self._ends, self._detokenizer = room, ends, detokenizer
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._numbers = itertools.count(1)
-        self._waiting: deque[Turn] = deque()
-        self._running: dict[int, Turn] = {}
         self._prefixes = Prefixes()
         self._operations: list[list[Any]] = []
         self._rows: dict[int, Row] = {}
         self._done: list[Done] = []
+        self._token_bytes = 0.0
         self._counts = {"turns": 0, "prefix_hits": 0, "prompt_tokens": 0, "cached_tokens": 0, "tokens": 0}
 
     def run(self) -> None:
@@ -87,32 +75,28 @@ class Scheduler:
     def turn_round(self) -> None:
         """One step of what runs, after what was asked meanwhile."""
         self._take_messages()
+        self._make_room()
         self._admit()
-        self._forget(self._prefixes.shrink(self._limits.kv_tokens - self._area()))
-        operations, self._operations = self._operations, []
-        steps = bool(self._running)
-        if operations or steps:
-            self._leader.send(operations, steps=steps)
-            self._executor.apply(operations, self._rows)
-        self._rows.clear()
-        self._say_done()
+        self._forget(self._prefixes.shrink(self._room.num_left))
+        steps = bool(self._room.running)
+        self._carry_out(steps=steps)
+        done, self._done = self._done, []
+        for one in done:
+            one()
         if steps:
             self._step()
 
     def metrics(self) -> dict[str, Any]:
-        """May be asked from another thread: every number is read once."""
-        running = list(self._running.values())
+        """May be asked from another thread."""
         return {
-            "running": len(running),
-            "waiting": len(self._waiting),
-            "kv_tokens_used": sum(turn.num_tokens for turn in running) + self._prefixes.num_tokens,
-            "kv_tokens_capacity": self._limits.kv_tokens,
-            "resident": len(self._prefixes),
+            **self._room.metrics(),
+            "kv_tokens_idle": self._prefixes.num_tokens,
+            "kv_token_bytes": self._token_bytes,
             **self._counts,
         }
 
     def _take_messages(self) -> None:
-        is_idle = not (self._running or self._waiting or self._operations)
+        is_idle = not (self._room.has_turns or self._operations)
         while True:
             try:
                 message = self.inbox.get(block=is_idle)
@@ -124,116 +108,93 @@ class Scheduler:
     def _take(self, message: Message) -> None:
         match message:
             case Asked():
-                self._ask(message)
-            case Cancel(name, done):
+                self._room.ask(Turn(message, Answer(self._detokenizer(message.ids), message.stop)))
+                return
+            case Cancel(name, _):
                 self._cancel(name)
-                self._done.append(done)
-            case Evict(tenant, session, done):
+            case Evict(tenant, session, _):
                 self._forget(self._prefixes.forget(tenant, session))
-                self._done.append(done)
-            case Chunk(tokens, done):
+            case Chunk(tokens, _):
                 self._operations.append(["chunk", tokens])
-                self._done.append(done)
+        self._done.append(message.done)
 
-    def _ask(self, asked: Asked) -> None:
-        answer = Answer(self._detokenizer(asked.ids), asked.stop)
-        turn = Turn(next(self._numbers), asked, answer)
-        turns = [*self._waiting, *self._running.values()]
-        if len(turns) >= self._limits.num_slots:
-            turn.tell_error(503, "no_room", "Every sequence of the engine is busy.")
-        elif sum(one.num_tokens for one in turns) + turn.num_tokens >= self._limits.kv_tokens:
-            turn.tell_error(503, "no_room", f"The KV memory of {self._limits.kv_tokens} tokens is in use.")
-        else:
-            self._waiting.append(turn)
-
-    def _area(self, more: Turn | None = None) -> int:
-        """Tokens of KV memory that the batch takes, with `more` in it."""
-        turns = [*self._running.values(), *([more] if more is not None else [])]
-        return len(turns) * max((turn.num_tokens for turn in turns), default=0)
+    def _make_room(self) -> None:
+        """What runs may have outgrown its room: its newest waits, with its KV kept, or is given up."""
+        while turn := self._room.outgrown():
+            self._stop(turn)
+            self._room.put_back(turn)
 
     def _admit(self) -> None:
-        while self._waiting and self._fits(self._waiting[0]):
-            turn = self._waiting.popleft()
-            asked = turn.asked
-            found = self._prefixes.find(asked.tenant, asked.session, turn.ids)
+        while turn := self._room.next():
+            asked, ids = turn.asked, turn.ids
+            found = self._prefixes.find(asked.tenant, asked.session, ids)
             entry, takes = (found.number, found.takes) if found else (None, False)
-            turn.num_cached = found.num_tokens if found else 0
+            num_kept = found.num_tokens if found else 0
             self._operations.append(
-                [
-                    "admit",
-                    turn.number,
-                    list(asked.ids),
-                    turn.num_cached,
-                    entry,
-                    takes,
-                    asked.max_tokens,
-                    asked.ends,
-                ]
+                ["admit", turn.number, ids.tolist(), num_kept, entry, takes, turn.num_left, asked.ends]
             )
-            self._rows[turn.number] = Row(self._sampler, asked.sampling, turn.ids.size, asked.grammar)
-            self._running[turn.number] = turn
-            self._counts["turns"] += 1
-            self._counts["prefix_hits"] += found is not None
-            self._counts["prompt_tokens"] += turn.ids.size
-            self._counts["cached_tokens"] += turn.num_cached
+            self._rows[turn.number] = Row(self._sampler, asked.sampling, turn.num_prompt, asked.grammar)
+            if not turn.generated:
+                turn.num_cached = num_kept
+                self._count(turn)
             turn.tell_progress(0)
 
-    def _fits(self, turn: Turn) -> bool:
-        return not self._running or self._area(turn) <= self._limits.kv_tokens
+    def _count(self, turn: Turn) -> None:
+        self._counts["turns"] += 1
+        self._counts["prefix_hits"] += turn.num_cached > 0
+        self._counts["prompt_tokens"] += turn.num_prompt
+        self._counts["cached_tokens"] += turn.num_cached
+
+    def _carry_out(self, *, steps: bool) -> None:
+        operations, self._operations = self._operations, []
+        if operations or steps:
+            self._leader.send(operations, steps=steps)
+            self._executor.apply(operations, self._rows)
+        self._rows.clear()
 
     def _cancel(self, name: str) -> None:
-        for turn in [turn for turn in self._waiting if turn.asked.name == name]:
-            self._waiting.remove(turn)
-            turn.asked.tell(None)
-        for turn in [turn for turn in self._running.values() if turn.asked.name == name]:
-            self._end(turn, by_itself=False)
+        for turn in self._room.named(name):
+            if turn.number in self._room.running:
+                self._stop(turn)
+            self._room.remove(turn)
             turn.asked.tell(None)
 
-    def _end(self, turn: Turn, *, by_itself: bool) -> None:
-        """Its KV stays as an entry for the session's next turn."""
-        self._running.pop(turn.number)
-        if not by_itself:
-            self._operations.append(["cancel", turn.number])
-            self._run_operations()
-        kept = self._executor.entries[turn.number]
-        asked = turn.asked
-        ids = np.array(kept.ids, dtype=np.int32)
-        if ids.size:
-            entry = Kept(turn.number, asked.tenant, asked.session, ids, kept.can_be_trimmed)
-            self._forget(self._prefixes.add(entry))
-        else:
+    def _stop(self, turn: Turn) -> None:
+        """At once, because what it had computed is known only afterwards."""
+        self._operations.append(["cancel", turn.number])
+        self._carry_out(steps=False)
+        self._keep(turn)
+
+    def _keep(self, turn: Turn) -> None:
+        """The KV of a sequence that computes no more stays, for the session's next turn."""
+        entry, asked = self._executor.entries[turn.number], turn.asked
+        if not entry.ids:
             self._forget([turn.number])
-
-    def _run_operations(self) -> None:
-        """At once, because what a cancelled sequence had computed is known only afterwards."""
-        operations, self._operations = self._operations, []
-        self._leader.send(operations, steps=False)
-        self._executor.apply(operations, self._rows)
-        self._rows.clear()
+            return
+        self._token_bytes = self._token_bytes or entry.num_bytes / len(entry.ids)
+        ids = np.array(entry.ids, dtype=np.int32)
+        kept = Kept(turn.number, asked.tenant, asked.session, ids, entry.can_be_trimmed)
+        self._forget(self._prefixes.add(kept))
 
     def _forget(self, numbers: Sequence[int]) -> None:
         self._operations += [["drop", number] for number in numbers]
 
-    def _say_done(self) -> None:
-        done, self._done = self._done, []
-        for one in done:
-            one()
-
     def _step(self) -> None:
         prefilled, chosen = self._executor.step()
         for part in prefilled:
-            self._running[part.number].tell_progress(part.processed)
+            self._room.running[part.number].tell_progress(part.processed)
         for token in chosen:
-            self._take_token(self._running[token.number], token)
+            self._take_token(self._room.running[token.number], token)
 
     def _take_token(self, turn: Turn, chosen: Chosen) -> None:
-        is_end = chosen.reason == "stop" and turn.asked.ends and chosen.token in self._limits.ends
+        is_end = turn.asked.ends and chosen.token in self._ends
         self._counts["tokens"] += 1
         reason = turn.take(chosen.token, chosen.reason, is_end=is_end)
         if reason is None:
             return
-        self._end(turn, by_itself=chosen.reason is not None)
-        self._say_end(turn, reason)
-
-    def _say_end(self, turn: Turn, reason: str) -> None:
+        if chosen.reason is None:
+            self._stop(turn)
+        else:
+            self._keep(turn)
+        self._room.remove(turn)
         turn.tell_end(reason)

@@ -7,7 +7,7 @@ A turn's events are JSON objects, in this order:
     {"end": "stop" | "length", "cached": n, "tokens": n}    or    {"error": {"code", "type", "message"}}
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,32 +38,40 @@ class Asked:
     tell: Tell
 
 
-@dataclass
+@dataclass(eq=False)
 class Turn:
-    """A turn that waits or runs, as the sequence `number`."""
+    """A turn that waits or runs.  `number`: its sequence, a new one each time it begins to run."""
 
-    number: int
     asked: Asked
     answer: Answer
-    ids: Ids = field(init=False)
+    number: int = 0
     generated: list[int] = field(default_factory=list[int])
     num_cached: int = 0
 
-    def __post_init__(self) -> None:
-        self.ids = np.array(self.asked.ids, dtype=np.int32)
+    @property
+    def num_prompt(self) -> int:
+        return len(self.asked.ids)
 
     @property
     def num_tokens(self) -> int:
         """What it holds in KV memory, once its prompt is computed."""
-        return self.ids.size + len(self.generated)
+        return self.num_prompt + len(self.generated)
 
     @property
-    def content(self) -> Sequence[int]:
-        return (*self.asked.ids, *self.generated)
+    def ids(self) -> Ids:
+        """Of prompt and answer so far."""
+        return np.array((*self.asked.ids, *self.generated), dtype=np.int32)
+
+    @property
+    def num_left(self) -> int:
+        """How many tokens the answer may still have."""
+        return self.asked.max_tokens - len(self.generated)
 
     def tell_progress(self, processed: int) -> None:
-        total = self.ids.size
-        self.asked.tell({"progress": [min(self.num_cached + processed, total), total, self.num_cached]})
+        """Of the prompt; a turn that goes on has told it already."""
+        if not self.generated:
+            done = min(self.num_cached + processed, self.num_prompt)
+            self.asked.tell({"progress": [done, self.num_prompt, self.num_cached]})
 
     def take(self, token: int, reason: str | None, *, is_end: bool) -> str | None:
         """One more token; the reason why the answer ends with it, else None."""
