@@ -3,85 +3,83 @@
     start_pool(config)   what `hearth up` runs once Ray is there
     build(args)          the import_path of the files in serve_configs/
 
-One Serve application a model (or upstream), so that each comes and goes alone.
+Models are loaded by the router's command; upstreams, which cost no memory, run from the start.
 """
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import ray
 import yaml
-from pydantic import BaseModel, ConfigDict
+from cluster.deployments.wish import wish_of
 from ray import serve
-from ray.serve import Application
+from ray.serve import RunTarget
 from ray.serve.schema import ServeDeploySchema
 
+from actors.apps import build, build_upstream, end_all
 from actors.gateway import GatewayActor
-from actors.names import GATEWAY, NAMESPACE, NODE, ROUTER
-from actors.node import NodeActor
+from actors.loader import LoaderActor
+from actors.names import GATEWAY, LOADER, NAMESPACE, ROUTER
+from actors.nodes import start_agent
 from actors.router import RouterActor
-from cluster.budget import share
 from cluster.config import GUIDE, HearthConfig, ModelConfig, UpstreamConfig, home
-from cluster.core.events import (
-    DeploymentDeclared,
-)
+from cluster.core.events import DeploymentDeclared, DeploymentWithdrawn, Event
 from cluster.core.facts import Locality
-from cluster.core.ids import Cause, DeploymentId
+from cluster.core.ids import Cause, DeploymentId, NodeId
+from cluster.core.layout import ModelWish
+from cluster.deployments.engine import EngineFault
 from cluster.deployments.listing import upstream_models
-from cluster.deployments.replica import ReplicaDeployment
-from cluster.deployments.sources import weights_bytes
 from cluster.deployments.spec import ReplicaSpec
 from cluster.inventory.node import node_id
 from cluster.pool.ray_head import NODE_LABEL
 
-log = logging.getLogger(__name__)
+__all__ = ["build", "start_pool"]
 
 SERVE_CONFIGS = Path(__file__).parents[1] / "serve_configs"
 READY_S = 60.0
-
-
-class AppArgs(BaseModel):
-    """What a Serve application runs: the replicas of one process.  `memory_bytes`: what they may hold."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    replicas: tuple[ReplicaSpec, ...]
-    memory_bytes: int = 0
-
-
-def build(args: AppArgs) -> Application:
-    """A Serve application.  Its memory is a Ray resource, so its next process waits for the old one's end."""
-    node = args.replicas[0].node
-    options: dict[str, Any] = {
-        "num_cpus": 0,
-        "memory": args.memory_bytes,
-        "label_selector": {NODE_LABEL: node},
-    }
-    return ReplicaDeployment.options(name="replica", ray_actor_options=options).bind(args.replicas)
+CONFIG = Cause("config")
 
 
 def start_pool(config: HearthConfig) -> Callable[[], None]:
-    """Starts everything on the Ray that this process is connected to; returns what drains it again."""
+    """Starts everything on the Ray that this process is connected to; returns what drains it again.
+
+    Actors come up side by side, and Serve beside them.
+    """
     node = node_id(home())
-    apps = with_memory(applications(config, node))
+    models, upstreams = models_of(config), upstreams_of(config, node)
     pinned = {"namespace": NAMESPACE, "num_cpus": 0, "max_restarts": -1, "label_selector": {NODE_LABEL: node}}
+    declared = declarations(models, upstreams)
     actors: list[Any] = [
-        ray.remote(RouterActor).options(name=ROUTER, **pinned).remote(config.router, declarations(apps)),
-        ray.remote(NodeActor).options(name=NODE, **pinned).remote(node),
+        ray.remote(RouterActor).options(name=ROUTER, **pinned).remote(config.router, declared),
         ray.remote(GatewayActor).options(name=GATEWAY, **pinned).remote(config.gateway),
+        start_agent(NodeId(node)),
+        ray.remote(LoaderActor).options(name=LOADER, **pinned).remote(models),
     ]
-    wait_ready(actors)
     serve.start(proxy_location="Disabled")
-    serve.run_many([serve.RunTarget(build(args), name, route_prefix=None) for name, args in apps.items()])
+    wait_ready(actors)
+    targets = [
+        serve.RunTarget(build_upstream(each), name, route_prefix=None) for name, each in upstreams.items()
+    ]
+    if targets:
+        serve.run_many(targets)
     return lambda: stop_pool(actors)
+
+
+def run_upstreams(upstreams: Mapping[str, Sequence[ReplicaSpec]]) -> None:
+    """Returns when their processes are there; the models may still be away."""
+    applications = {name: build_upstream(replicas) for name, replicas in upstreams.items()}
+    if applications:
+        serve.run_many([RunTarget(each, name, route_prefix=None) for name, each in applications.items()])
 
 
 def stop_pool(actors: Sequence[Any]) -> None:
     """Drains the replicas, then ends the actors: the router has to hear that the fronts are going."""
-    serve.shutdown()
-    for actor in reversed(actors):
+    *others, loader = actors
+    ray.kill(loader)  # it would take the end of its applications for somebody's wish
+    end_all()
+    for actor in reversed(others):
         ray.kill(actor)
 
 
@@ -90,42 +88,22 @@ def wait_ready(actors: Sequence[Any]) -> None:
     ray.get([actor.__ray_ready__.remote() for actor in actors], timeout=READY_S)
 
 
-def applications(config: HearthConfig, node: str) -> dict[str, AppArgs]:
-    """The applications of this home, by name: those of its Serve config, its models, its upstreams."""
-    apps = {}
-    for name, args in shipped(SERVE_CONFIGS / f"{config.home_kind}.yaml").items():
-        if name != GUIDE or config.guide:
-            apps[name] = at_node(args, node)
-    for model in config.models:
-        apps[model.name] = AppArgs(replicas=(_of_model(model, node),))
-    for upstream in config.upstreams:
-        replicas = _of_upstream(upstream, node)
-        if replicas:
-            apps[f"upstream {upstream.name}"] = AppArgs(replicas=replicas)
-    return apps
+def models_of(config: HearthConfig) -> tuple[ModelConfig, ...]:
+    """The models of this home: those of its Serve config, and its own."""
+    shipped = models_in(SERVE_CONFIGS / f"{config.home_kind}.yaml")
+    return (*(model for model in shipped if model.name != GUIDE or config.guide), *config.models)
 
 
-def shipped(path: Path) -> dict[str, AppArgs]:
-    """The applications of a file in serve_configs/, checked by Ray's own schema.  Nodes are yet unknown."""
+def models_in(path: Path) -> tuple[ModelConfig, ...]:
+    """The models of a file in serve_configs/, checked by Ray's own schema."""
     schema = ServeDeploySchema.model_validate(yaml.safe_load(path.read_text()))
-    return {
-        app.name: AppArgs.model_validate(
-            {**app.args, "replicas": [{"node": "", **replica} for replica in app.args["replicas"]]}
-        )
-        for app in schema.applications
-    }
+    return tuple(ModelConfig.model_validate(app.args["model"]) for app in schema.applications)
 
 
-def at_node(args: AppArgs, node: str) -> AppArgs:
-    replicas = tuple(replica.model_copy(update={"node": node}) for replica in args.replicas)
-    return args.model_copy(update={"replicas": replicas})
-
-
-def _of_model(model: ModelConfig, node: str) -> ReplicaSpec:
-    is_fake = model.engine == "fake"
-    settings = {"model": model.name, **model.fake} if is_fake else model.model_dump(exclude={"fake"})
-    engine = "llamacpp" if model.engine == "auto" else model.engine
-    return ReplicaSpec(deployment=model.name, node=node, engine=engine, settings=settings)
+def upstreams_of(config: HearthConfig, node: str) -> dict[str, tuple[ReplicaSpec, ...]]:
+    """The replicas of each upstream that has models, by the name of its application."""
+    found = {f"upstream {each.name}": _of_upstream(each, node) for each in config.upstreams}
+    return {name: replicas for name, replicas in found.items() if replicas}
 
 
 def _of_upstream(upstream: UpstreamConfig, node: str) -> tuple[ReplicaSpec, ...]:
@@ -141,40 +119,39 @@ def _of_upstream(upstream: UpstreamConfig, node: str) -> tuple[ReplicaSpec, ...]
     )
 
 
-def with_memory(apps: dict[str, AppArgs]) -> dict[str, AppArgs]:
-    """Shares the node's memory among the applications that load weights."""
-    weights = {
-        name: sum(weights_bytes(str(replica.settings["source"])) for replica in args.replicas)
-        for name, args in apps.items()
-        if all("source" in replica.settings for replica in args.replicas)
-    }
-    parts = share(int(ray.cluster_resources().get("memory", 0)), weights) if weights else {}
-    return {name: _limited(args, parts.get(name, 0)) for name, args in apps.items()}
-
-
-def _limited(args: AppArgs, memory_bytes: int) -> AppArgs:
-    each = memory_bytes // len(args.replicas)
-    replicas = tuple(replica.model_copy(update={"memory_bytes": each}) for replica in args.replicas)
-    return args.model_copy(update={"replicas": replicas, "memory_bytes": memory_bytes})
-
-
-def declarations(apps: dict[str, AppArgs]) -> tuple[DeploymentDeclared, ...]:
+def declarations(
+    models: Sequence[ModelConfig], upstreams: Mapping[str, Sequence[ReplicaSpec]]
+) -> tuple[Event, ...]:
     """What the router is told before anything has loaded."""
-    return tuple(
-        DeploymentDeclared(
-            DeploymentId(replica.deployment), _model_id(replica), _locality(replica), Cause("config")
-        )
-        for args in apps.values()
-        for replica in args.replicas
+    with ThreadPoolExecutor() as threads:
+        of_models = [event for events in threads.map(_declare_model, models) for event in events]
+    return (*of_models, *(_declare_upstream(replica) for each in upstreams.values() for replica in each))
+
+
+def _declare_model(model: ModelConfig) -> tuple[Event, ...]:
+    """A model whose files are wrong is declared too: people see it, and why it will not load."""
+    try:
+        return (_declared(model, wish_of(model)),)
+    except EngineFault as fault:
+        withdrawn = DeploymentWithdrawn(DeploymentId(model.name), str(fault), CONFIG)
+        return (_declared(model, ModelWish(())), withdrawn)
+
+
+def _declared(model: ModelConfig, wish: ModelWish) -> DeploymentDeclared:
+    return DeploymentDeclared(
+        DeploymentId(model.name),
+        model.name,
+        Locality(model.fake.get("locality", model.locality)),
+        CONFIG,
+        wish,
+        model.keep_warm,
+        model.priority,
+        model.unload_after_s,
     )
 
 
-def _model_id(replica: ReplicaSpec) -> str:
-    return str(replica.settings["name" if replica.engine == "llamacpp" else "model"])
-
-
-def _locality(replica: ReplicaSpec) -> Locality:
+def _declare_upstream(replica: ReplicaSpec) -> DeploymentDeclared:
     """An upstream's model is hosted unless it is named local."""
-    if replica.engine != "upstream" or replica.settings["model"] in replica.settings["local_models"]:
-        return Locality.LOCAL
-    return Locality.HOSTED
+    model = replica.settings["model"]
+    locality = Locality.LOCAL if model in replica.settings["local_models"] else Locality.HOSTED
+    return DeploymentDeclared(DeploymentId(replica.deployment), model, locality, CONFIG)

@@ -3,4 +3,9 @@
 NAMESPACE = "hearth"
 ROUTER = "router"
 GATEWAY = "gateway"
-NODE = "node"
+LOADER = "loader"
+
+
+def node_agent(node: str) -> str:
+    """The agent of a node."""
+    return f"node-{node}"

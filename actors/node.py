@@ -5,16 +5,30 @@ It is the node's word that counts: a router that starts anew learns of the node 
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from itertools import count
+
+import ray
 
 from cluster.core.events import Event, NodeReport, NodeUp
 from cluster.core.ids import Cause, NodeId
+from cluster.core.layout import EngineKind, NodeFacts
+from cluster.inventory.gpu import find_gpus
 from cluster.inventory.node import NodeMemory, node_memory
+from cluster.pool.ray_head import NODE_LABEL
 from cluster.ports import RouterAway, RouterPort
 from cluster.raylink import RayRouter
 
 PERIOD_S = 1.0
+MODULES = {
+    EngineKind.LLAMACPP: "xllamacpp",
+    EngineKind.VLLM: "vllm",
+    EngineKind.MLX: "mlx",
+    EngineKind.FAKE: "cluster",
+}
+"""What an engine cannot run without."""
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +42,9 @@ class NodeAgent:
         router: RouterPort,
         measure: Callable[[], NodeMemory] = node_memory,
         period_s: float = PERIOD_S,
+        facts: NodeFacts | None = None,
     ) -> None:
-        self._node, self._router = node, router
+        self._node, self._router, self._facts = node, router, facts
         self._measure, self._period_s = measure, period_s
         self._epoch: int | None = None
 
@@ -42,7 +57,7 @@ class NodeAgent:
     async def report(self, cause: Cause) -> None:
         """One report.  A router that is away hears of the node when it is back."""
         memory = self._measure()
-        up = NodeUp(self._node, memory.total_bytes, cause)
+        up = NodeUp(self._node, memory.total_bytes, cause, self._facts)
         now = NodeReport(self._node, memory.available_bytes, cause)
         try:
             epoch = await self._post(now) if self._epoch is not None else None
@@ -60,5 +75,20 @@ class NodeActor:
     """The agent as a Ray actor."""
 
     async def __init__(self, node: str) -> None:
-        agent = NodeAgent(NodeId(node), RayRouter())
+        facts = await asyncio.to_thread(facts_of, NodeId(node))
+        agent = NodeAgent(NodeId(node), RayRouter(), facts=facts)
         self._task = asyncio.create_task(agent.run(), name=f"agent of {node}")
+
+
+def facts_of(node: NodeId) -> NodeFacts:
+    """What this node offers.  Memory, cards and labels are those that Ray books, so that both agree."""
+    told = next(each for each in ray.nodes() if each["Alive"] and each["Labels"].get(NODE_LABEL) == node)
+    return NodeFacts(
+        models_bytes=int(told["Resources"].get("memory", 0)),
+        address=ray.util.get_node_ip_address(),
+        engines=frozenset(engine for engine, module in MODULES.items() if find_spec(module)),
+        labels=dict(told["Labels"]),
+        num_gpus=int(told["Resources"].get("GPU", 0)),
+        metal=any(gpu.unified for gpu in find_gpus()),
+        num_cpus=os.cpu_count() or 1,
+    )

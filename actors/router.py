@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cluster.config import RouterConfig, home
+from cluster.core.commands import ToLoader
 from cluster.core.context import Limits
 from cluster.core.events import DeploymentDeclared, Event, ReplicaReady
 from cluster.core.ids import GatewayId
@@ -30,8 +31,18 @@ class ActorGateway:
         await self.handle.deliver.remote(epoch, deliveries)
 
 
+class ActorLoader:
+    """The loader actor as the router's LoaderPort."""
+
+    def __init__(self, handle: Any) -> None:  # noqa: ANN401
+        self.handle = handle
+
+    async def carry_out(self, epoch: int, commands: Sequence[ToLoader]) -> None:
+        await self.handle.carry_out.remote(epoch, list(commands))
+
+
 class RouterActor:
-    """Implements the calls of RouterPort; a gateway is given as its actor handle.
+    """Implements the calls of LoaderRouterPort; gateways and loader are given as their actor handles.
 
     `declared`: what shall run.  Turns for these models wait while they load, after a restart too.
     """
@@ -40,6 +51,7 @@ class RouterActor:
         limits = Limits(queue=config.queue_limit, queue_per_tenant=config.queue_limit_per_tenant)
         epoch = await asyncio.to_thread(take_next, home() / "run" / "router.epoch")
         self._gateways: dict[GatewayId, ActorGateway] = {}
+        self._loader: ActorLoader | None = None
         self._router = Router(RouterMachine(epoch, limits=limits), epoch, Journal(home() / "journal", epoch))
         await self._router.__aenter__()  # for the life of this process
         await self._router.post(declared)
@@ -57,6 +69,11 @@ class RouterActor:
             if name != gateway and other.handle._actor_id == handle._actor_id:
                 del self._gateways[name]
                 await self._router.detach(name)
+
+    async def attach_loader(self, handle: Any) -> int:  # noqa: ANN401
+        if self._loader is None or self._loader.handle._actor_id != handle._actor_id:
+            self._loader = ActorLoader(handle)
+        return await self._router.attach_loader(self._loader)
 
     async def ready(self, event: ReplicaReady, secret: bytes) -> int:
         return await self._router.ready(event, secret)

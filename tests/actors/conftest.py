@@ -38,6 +38,13 @@ def config(broken: Path, upstream: str) -> HearthConfig:
                     "context_tokens": 8192,
                 },
                 {"name": "broken", "source": str(broken)},
+                {
+                    "name": "gang",
+                    "source": "fake",
+                    "engine": "fake",
+                    "tensor_parallel": 2,
+                    "fake": {"answer": "one two three"},
+                },
             ],
             "upstreams": [{"name": "hand", "url": upstream, "local_models": ["by-hand"]}],
             "gateway": {"http_port": http_port, "grpc_port": grpc_port},

@@ -18,11 +18,6 @@ def test_progress_is_told_while_a_model_loads(pool: Pool) -> None:
 
 
 async def test_a_model_that_cannot_load_says_why_and_is_refused(pool: Pool) -> None:
-    model = pool.model("broken")
-    assert (model["state"], model["num_replicas"]) == ("failed", 0)
-    assert "llama.cpp could not load" in model["reason"]
-    listed = pool.http.get("/v1/models/broken").json()
-    assert (listed["state"], listed["reason"]) == ("failed", model["reason"])
     async with pool.openai() as client:
         with pytest.raises(openai.APIStatusError) as refused:
             await client.chat.completions.create(
@@ -30,3 +25,8 @@ async def test_a_model_that_cannot_load_says_why_and_is_refused(pool: Pool) -> N
             )
     assert refused.value.status_code == 503
     assert "llama.cpp could not load" in refused.value.message
+    model = pool.model("broken")
+    assert (model["state"], model["num_replicas"]) == ("failed", 0)
+    assert "llama.cpp could not load" in model["reason"]
+    listed = pool.http.get("/v1/models/broken").json()
+    assert (listed["state"], listed["reason"]) == ("failed", model["reason"])

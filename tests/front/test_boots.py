@@ -5,13 +5,16 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import aiohttp
+import psutil
 import pytest
 
 from cluster.core.commands import Drain
 from cluster.core.events import LoadFailed, ReplicaDraining, ReplicaGone, ReplicaReady
 from cluster.core.ids import Cause, DeploymentId, NodeId
-from cluster.deployments.boots import Boots
+from cluster.core.layout import EngineKind, Layout, Shard
+from cluster.deployments.boots import BACKSTOP_S, Boots
 from cluster.deployments.fake import FakeEngine, FakeSettings
+from cluster.deployments.ground import LayoutGround
 from cluster.deployments.restarts import ENGINE, UPSTREAM, RestartPlan, Restarts
 from cluster.deployments.spec import ReplicaSpec, make_engine
 from tests.support.fronts import QUICK, FrontClient, ask
@@ -23,9 +26,14 @@ class Life:
     """A replica whose engines the test may kill; waits between its boots are `waits`, and last nothing."""
 
     def __init__(
-        self, settings: list[FakeSettings], plan: RestartPlan = ENGINE, pace: Pace | None = None
+        self,
+        settings: list[FakeSettings],
+        plan: RestartPlan = ENGINE,
+        pace: Pace | None = None,
+        ground: LayoutGround | None = None,
     ) -> None:
         self.router, self.engines, self.waits = ListeningRouter(), list[FakeEngine](), list[float]()
+        self._ground = ground
         self._settings, self._engine_sleep = settings, pace.sleep if pace else asyncio.sleep
         self.boots = Boots(
             DeploymentId("d"),
@@ -37,11 +45,13 @@ class Life:
             QUICK,
             now=lambda: 0.0,
             sleep=self._sleep,
+            ground=ground,
         )
 
     def _make(self) -> FakeEngine:
         settings = self._settings.pop(0) if len(self._settings) > 1 else self._settings[0]
-        self.engines.append(FakeEngine(settings, self._engine_sleep))
+        hosts = self._ground.hosts if self._ground is not None else ()
+        self.engines.append(FakeEngine(settings, self._engine_sleep, hosts))
         return self.engines[-1]
 
     async def _sleep(self, seconds: float) -> None:
@@ -128,6 +138,52 @@ async def test_people_see_how_far_a_start_has_come() -> None:
         assert (status.stage, status.fraction) == ("loading", 0.0)
         pace.free()
         await life.router.hear(ReplicaReady)
+
+
+async def test_a_start_that_hangs_is_given_up_with_the_last_lines_of_its_gang() -> None:
+    layout = Layout(EngineKind.FAKE, "fake", (Shard(NodeId("n"), 1, num_ranks=2),), 1, 1)
+    ground, router = LayoutGround(layout, "127.0.0.1"), ListeningRouter()
+    settings = FakeSettings(hang_start=True)
+    boots = Boots(
+        DeploymentId("d"),
+        NodeId("n"),
+        "127.0.0.1",
+        lambda: FakeEngine(settings, hosts=ground.hosts),
+        router,
+        ENGINE,
+        ground=ground,
+        load_timeout_s=1.0 - BACKSTOP_S,
+    )
+    running = asyncio.create_task(boots.run())
+    failed = await router.hear(LoadFailed)
+    assert "got no further" in failed.reason
+    assert "it was at: loading" in failed.reason
+    assert "fake rank 1 of 2 lives" in failed.reason
+    assert _children("fake_rank") == []
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_gang_that_loses_a_rank_is_stopped_whole_and_started_again() -> None:
+    layout = Layout(EngineKind.FAKE, "fake", (Shard(NodeId("n"), 1, num_ranks=2),), 1, 1)
+    ground = LayoutGround(layout, "127.0.0.1")
+    life = Life([FakeSettings()], ground=ground)
+    async with living(life) as life:
+        first = await life.router.hear(ReplicaReady)
+        before = _children("fake_rank")
+        assert len(before) == 2
+        before[1].kill()
+        reason = (await life.router.hear(ReplicaGone)).reason
+        assert reason.startswith("rank 1 of 2 was ended by signal 9.")
+        await life.router.hear(ReplicaReady, lambda event: event.boot != first.boot)
+        assert len(_children("fake_rank")) == 2
+        assert not any(process.is_running() for process in before)
+    assert _children("fake_rank") == []
+
+
+def _children(module: str) -> list[psutil.Process]:
+    found = psutil.Process().children()
+    return [child for child in found if any(module in word for word in child.cmdline())]
 
 
 def test_old_failures_are_forgotten() -> None:
