@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
 from tests.console.conftest import ARGUMENTS
+from tests.console.pools import HOME, ON_ITS_WAY
 from tests.console.stand_in import StandIn, delta, ending, serving
 from tests.needs import find_chromium
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
-DESK: ViewportSize = {"width": 1280, "height": 1240}
+DESK: ViewportSize = {"width": 1280, "height": 1500}
 PHONE: ViewportSize = {"width": 390, "height": 800}
 QUESTION = "Why is my turn queued?"
 ANSWER = """Turns start only where prompt **and** answer fit in free KV memory. Yours waits because:
@@ -30,6 +32,7 @@ hearth status
 
 async def take(browser: Browser, name: str, size: ViewportSize, dark: bool, view: str) -> None:
     gateway = StandIn()
+    await gateway.show(replace(HOME, models=(*HOME.models, ON_ITS_WAY)))
     thought = delta(reasoning_content="They want to know why they wait.")
     gateway.answers = [[thought, delta(content=ANSWER), *ending(1_412, 1_380, 96)]]
     async with serving(gateway.app()) as url:

@@ -12,6 +12,7 @@ from tests.console.conftest import opened
 from tests.console.pools import GIB
 from tests.console.test_chat import say
 from tests.gateway.home import Home, home
+from tests.support.living_home import living_home
 from tests.support.pace import Pace
 
 pytestmark = [pytest.mark.needs_chromium, pytest.mark.asyncio(loop_scope="session")]
@@ -86,6 +87,24 @@ async def test_a_second_chat_waits_for_the_only_slot_and_is_told_so(browser: Bro
             await expect(console.page.get_by_text("done", exact=True)).to_be_visible()
             await expect(console.page.locator(".answer footer")).to_contain_text("node-1")
             assert console.faults == []
+
+
+async def test_a_model_is_loaded_by_a_chat_and_unloaded_with_its_button(browser: Browser) -> None:
+    async with living_home({"a": 4}, node_gib=10) as living, opened(browser, living.pool.url) as console:
+        card = console.page.locator("#models .model")
+        await expect(card.locator(".state")).to_have_text("unloaded")
+        await expect(console.page.locator("#model option")).to_have_text(["a (unloaded)"])
+        await say(console, "Hello")
+        await expect(console.page.get_by_text("Loading a: 40 % (reading weights)")).to_be_visible()
+        await expect(card.get_by_role("progressbar")).to_have_attribute("value", "0.4")
+        living.loader.may_start.set()
+        await expect(console.page.get_by_text("I am a.", exact=True)).to_be_visible()
+        await expect(card.locator(".facts")).to_contain_text("fake q4 · 8,192 tokens · 4.0 GiB · on node-1")
+        await card.get_by_role("button", name="Unload a").click()
+        await expect(card.locator(".state")).to_have_text("unloaded")
+        await card.get_by_role("button", name="Load a").click()
+        await expect(card.locator(".state")).to_have_text("ready")
+        assert console.faults == []
 
 
 async def test_a_question_over_the_window_is_refused_with_the_numbers(browser: Browser) -> None:
