@@ -154,6 +154,20 @@ class Host:
         """Its processes without its process 1, by their numbers on this machine."""
         return [pid for pid in members("pid", namespace(self.pid, "pid")) if pid != self.pid]
 
+    def pid_of(self, name: str) -> int:
+        """The first process of this name, which Linux cuts after 15 characters.  Raises LookupError."""
+        for pid in self.pids():
+            with suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text().strip() == name[:15]:
+                    return pid
+        raise LookupError(f"{self.name} runs no {name}")
+
+    def end_all(self) -> None:
+        """Kills whatever runs in it; its files stay."""
+        while pids := self.pids():
+            for pid in pids:
+                kill(pid)
+
     def cut(self) -> None:
         """Pulls its cable: what is sent either way is lost, without a word to either side."""
         self._switch("ip", "link", "set", self.port, "down")

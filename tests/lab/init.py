@@ -23,6 +23,9 @@ def main(argv: Sequence[str]) -> None:
         settings = json.loads(argv[2])
         make_private(settings["private"], settings["kept"])
         name_hosts(argv[1], settings["hosts"])
+    else:
+        # A router that knows no way out says so at once; without it every attempt would wait.
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel then reaps what is orphaned here
     print(READY, flush=True)
     # Whoever holds the other end of stdin is whom this lives for: it ends however its owner ends.

@@ -23,6 +23,9 @@ from tests.lab.processes import INIT, child_of, inits, kill
 from tests.lab.tools import LabError, checked, demand
 
 NETWORK = "10.77.0"
+ROUTER = f"{NETWORK}.254"
+"""Where hosts send what is for no other host, as programs expect; it leads nowhere."""
+
 MAX_NUM_HOSTS = 200
 MAX_NAME_CHARS = 12
 MEMORY_BYTES = 4 * 2**30
@@ -69,7 +72,12 @@ class Lab:
         with ExitStack() as undo:
             undo.callback(self.close)
             self._pid = self._start_init(["unshare", *_NEW, "--net"], "lab", self.name, str(os.getpid()))
-            self._ip("link add switch type bridge", "link set switch up", "link set lo up")
+            self._ip(
+                "link add switch type bridge",
+                f"address add {ROUTER}/24 dev switch",
+                "link set switch up",
+                "link set lo up",
+            )
             for wish in self._wishes:
                 self.boot(wish.name)
             undo.pop_all()
@@ -108,6 +116,7 @@ class Lab:
             "link set lo up",
             f"address add {host.address}/24 dev eth0",
             "link set eth0 up",
+            f"route add default via {ROUTER}",
         )
         return host
 

@@ -1,6 +1,7 @@
 """What the table of processes tells about labs, so that no file has to be kept about them."""
 
 import os
+import select
 import signal
 import time
 from dataclasses import dataclass
@@ -89,7 +90,5 @@ def kill(pid: int) -> None:
 
 
 def _await_end(handle: int) -> None:
-    import select
-
     if not select.select([handle], [], [], GONE_S)[0]:
         raise TimeoutError("a killed process is still there")
