@@ -17,14 +17,14 @@ places for all models but one, and two places or more, always.  After the start 
 load.  The clock of the bound begins when the turn arrives, or when its model was closed, if later.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
 from typing import Protocol
 
 from cluster.core.ids import DeploymentId
 
-QUANTUM_LOADS = 4.0
+QUANTUM_LOADS = 8.0
 """A model serves for so many times the load that replaces it."""
 
 FRESH_SHARE = 0.25
@@ -152,3 +152,7 @@ def bound_s(
     """The longest wait for the start of a swap: see the head of this file."""
     rounds = ceil((ahead + 1) / places)
     return swap_wait_s + rounds * (drain_s + unload_s + load_s + FRESH_SHARE * swap_wait_s)
+
+
+POLICIES: Mapping[str, SwapPolicy] = {"batched": batched, "first-come": first_come}
+"""By the names of `hearth.yaml`."""
