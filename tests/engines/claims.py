@@ -65,6 +65,21 @@ _SEES_NOTHING = {Ability.IMAGES: "no model here sees"}
 _THEIRS = "the server's own affair"
 
 LLAMACPP = Claim("llama.cpp", _SEES_NOTHING)
+
+_VLLM = {
+    **_SEES_NOTHING,
+    Ability.PROGRESS: "it is silent until the first token",
+    Ability.EVICTS: "reused when it needs the room",
+}
+VLLM = Claim("vLLM", _VLLM)
+VLLM_TP2 = Claim("vLLM, 2 ranks", _VLLM)
+VLLM_TWO_HOSTS = Claim("vLLM, 2 hosts", _VLLM)
+
+_MLX = {**_SEES_NOTHING, Ability.EMBEDDINGS: "mlx-lm has none"}
+MLX = Claim("MLX", _MLX)
+MLX_TP2 = Claim("MLX, 2 ranks by tensors", _MLX)
+MLX_PP2 = Claim("MLX, 2 ranks by layers", _MLX)
+
 UPSTREAM = Claim(
     "upstream",
     {

@@ -135,9 +135,11 @@ class Shapes:
 
     @shows(Ability.USAGE)
     async def test_an_answer_is_counted(self, running: Running) -> None:
+        chosen: dict[str, Any] = {"max_tokens": 8, "prompt_cache_key": "counted"}
+        chosen["messages"] = [{"role": "user", "content": f"{WHAT} " * 10}]
         async with served(running) as pool:
-            answer = await ask(pool, running, WHAT, max_tokens=8, prompt_cache_key="counted")
-            again = await ask(pool, running, WHAT, max_tokens=8, prompt_cache_key="counted")
+            answer = await ask(pool, running, WHAT, **chosen)
+            again = await ask(pool, running, WHAT, **chosen)
         prompt, completion, _ = usage_of(answer)
         assert completion == 8
         assert (answer.object, len(answer.choices)) == ("chat.completion", 1)

@@ -73,8 +73,10 @@ def leftovers_of(engine: Engine) -> list[str]:
     return found + ([str(folder)] if folder is not None and folder.exists() else [])
 
 
-def kit_of(folder: Path, tensor_parallel: int = 1, pipeline_parallel: int = 1, killed: int = 0) -> EngineKit:
-    """`killed`: the rank that a crash ends."""
+def kit_of(
+    folder: Path, twin: Path, tensor_parallel: int = 1, pipeline_parallel: int = 1, killed: int = 0
+) -> EngineKit:
+    """`twin`: a GGUF with the weights of `folder`.  `killed`: the rank that a crash ends."""
 
     async def kill(engine: Engine) -> None:
         os.kill(pids_of(engine)[killed], signal.SIGKILL)
@@ -89,4 +91,5 @@ def kit_of(folder: Path, tensor_parallel: int = 1, pipeline_parallel: int = 1, k
         control_ids=frozenset(range(FIRST_CONTROL, FIRST_CONTROL + 3)),
         control_words=("<|im_start|>", "<|im_end|>", "<|endoftext|>"),
         num_prefix_tokens=20,
+        twin=twin,
     )
