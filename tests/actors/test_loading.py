@@ -69,8 +69,10 @@ async def test_a_killed_router_adopts_what_is_loaded(pool: Pool) -> None:
 
 def _ready(pool: Pool, epoch: int, replicas: set[str]) -> dict[str, Any] | None:
     answer = pool.http.get("/api/view")
-    view = answer.json() if answer.status_code == 200 else {"epoch": 0}
-    if view["epoch"] < epoch or {one["replica"] for one in view["replicas"]} != replicas:
+    if answer.status_code != 200:
         return None
+    view = answer.json()
     states = {model["model"]: model["state"] for model in view["models"]}
-    return view if states["tiny"] == states["slow"] == "ready" else None
+    is_adopted = {one["replica"] for one in view["replicas"]} == replicas
+    is_ready = states["tiny"] == states["slow"] == "ready"
+    return view if view["epoch"] >= epoch and is_adopted and is_ready else None
