@@ -99,4 +99,5 @@ def _remedy(ever: bool) -> str:
 
 
 def _gib(num_bytes: int) -> str:
-    return f"{num_bytes / 2**30:.1f}"
+    gib = num_bytes / 2**30
+    return f"{gib:.1f}" if gib >= 1 or not num_bytes else f"{gib:.3f}"

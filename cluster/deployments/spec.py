@@ -67,8 +67,12 @@ def _llamacpp(spec: ReplicaSpec) -> Engine:
 
     config, layout, limit = ModelConfig.model_validate(spec.settings), spec.layout, spec.memory_bytes
     if layout is not None:
-        chosen = {"source": layout.source, "context_tokens": layout.context_tokens}
-        config = config.model_copy(update=chosen)
+        config = laid_out(config, layout)
         if layout.shards[0].num_gpus:  # main memory says nothing of a card's
             return LlamaCppEngine(config, lambda: limit)
     return LlamaCppEngine(config, lambda: min(limit, free_memory_bytes()) if limit else free_memory_bytes())
+
+
+def laid_out(config: ModelConfig, layout: Layout) -> ModelConfig:
+    """The settings with what the layout chose for them."""
+    return config.model_copy(update={"source": layout.source, "context_tokens": layout.context_tokens})
