@@ -7,29 +7,21 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
-from importlib.util import find_spec
 from itertools import count
 
 import ray
 
 from cluster.core.events import Event, NodeReport, NodeUp
 from cluster.core.ids import Cause, NodeId
-from cluster.core.layout import EngineKind, NodeFacts
+from cluster.core.layout import NodeFacts
 from cluster.inventory.gpu import find_gpus
 from cluster.inventory.node import NodeMemory, node_memory
+from cluster.inventory.offer import installed_engines
 from cluster.pool.ray_head import NODE_LABEL
 from cluster.ports import RouterAway, RouterPort
 from cluster.raylink import RayRouter
 
 PERIOD_S = 1.0
-MODULES = {
-    EngineKind.LLAMACPP: "xllamacpp",
-    EngineKind.VLLM: "vllm",
-    EngineKind.MLX: "mlx",
-    EngineKind.FAKE: "cluster",
-}
-"""What an engine cannot run without."""
-
 log = logging.getLogger(__name__)
 
 
@@ -86,7 +78,7 @@ def facts_of(node: NodeId) -> NodeFacts:
     return NodeFacts(
         models_bytes=int(told["Resources"].get("memory", 0)),
         address=ray.util.get_node_ip_address(),
-        engines=frozenset(engine for engine, module in MODULES.items() if find_spec(module)),
+        engines=installed_engines(),
         labels=dict(told["Labels"]),
         num_gpus=int(told["Resources"].get("GPU", 0)),
         metal=any(gpu.unified for gpu in find_gpus()),

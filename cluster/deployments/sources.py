@@ -39,16 +39,6 @@ def find(source: str, progress: Callable[[Loading], None]) -> tuple[Path, ...]:
     return _existing(path / name)
 
 
-def weights_bytes(source: str) -> int:
-    """What the model's files take on this disk; 0 where they are not here yet, or not right."""
-    if source.startswith("hf:"):
-        return 0
-    try:
-        return sum(path.stat().st_size for path in find(source, lambda _: None))
-    except EngineFault:
-        return 0
-
-
 def choose(names: Iterable[str], where: str) -> str:
     """The model among a folder's files.  Raises EngineFault where there is none or no obvious one."""
     models = sorted(name for name in names if is_model(name))
