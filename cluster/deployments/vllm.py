@@ -138,6 +138,9 @@ class VllmEngine:
                 async for frame in frames:
                     yield frame
             is_over = True
+        except EngineLost:
+            is_over = True
+            raise
         except Refused as fault:
             is_over = True
             yield failed(fault, self._window, len(ids), request.max_tokens)

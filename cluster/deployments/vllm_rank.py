@@ -1,11 +1,14 @@
 """One process of a vLLM gang: vLLM's own server, or a follower of it, and nothing else.
 
 vLLM spawns its engine core and its workers by `multiprocessing`, which imports this module anew in each of
-them, as `__mp_main__`: so each follows the process that spawned it, and none outlives a killed one.
+them, as `__mp_main__`: so each dies with the process that spawned it, and with each that it spawned itself.
 """
 
+import multiprocessing
 import os
 import sys
+import threading
+import time
 from collections.abc import Mapping, MutableMapping, Sequence
 
 import psutil
@@ -15,6 +18,8 @@ from cluster.deployments.child import PARENT_ENV, follow_parent
 
 NUM_RANKS_ENV = "HEARTH_NUM_RANKS"
 """How many ranks share this node's cores; unset where they compute on cards."""
+
+LOOK_S = 0.2
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -32,9 +37,22 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _join_the_line() -> None:
-    """This process dies with its parent, and those it spawns will with it."""
+    """This process dies with its parent and with its children, and those it spawns will as well."""
     follow_parent()
     os.environ[PARENT_ENV] = str(os.getpid())
+    threading.Thread(target=_follow_children, daemon=True).start()
+
+
+def _follow_children() -> None:
+    """vLLM itself looks after its engine core only every five seconds."""
+    known: set[multiprocessing.Process] = set()
+    while True:
+        known.update(multiprocessing.active_children())
+        failed = [child for child in known if child.exitcode]
+        if failed:
+            print(f"{failed[0].name} ended with status {failed[0].exitcode}", file=sys.stderr, flush=True)
+            os._exit(1)
+        time.sleep(LOOK_S)
 
 
 def _prepare(environment: MutableMapping[str, str], addresses: Mapping[str, str]) -> None:
