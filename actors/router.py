@@ -14,11 +14,14 @@ from cluster.core.context import Limits
 from cluster.core.events import DeploymentDeclared, Event, ReplicaReady
 from cluster.core.ids import GatewayId
 from cluster.core.machine import RouterMachine
+from cluster.core.swap import batched, first_come
 from cluster.core.view import LoadingStatus, PoolView
 from cluster.epoch import take_next
 from cluster.journal import Journal
 from cluster.ports import Delivery
 from cluster.router import Router
+
+SWAPPING = {"batched": batched, "first-come": first_come}
 
 
 class ActorGateway:
@@ -48,11 +51,16 @@ class RouterActor:
     """
 
     async def __init__(self, config: RouterConfig, declared: Sequence[DeploymentDeclared]) -> None:
-        limits = Limits(queue=config.queue_limit, queue_per_tenant=config.queue_limit_per_tenant)
+        limits = Limits(
+            queue=config.queue_limit,
+            queue_per_tenant=config.queue_limit_per_tenant,
+            swap_wait_s=config.swap_wait_s,
+        )
         epoch = await asyncio.to_thread(take_next, home() / "run" / "router.epoch")
         self._gateways: dict[GatewayId, ActorGateway] = {}
         self._loader: ActorLoader | None = None
-        self._router = Router(RouterMachine(epoch, limits=limits), epoch, Journal(home() / "journal", epoch))
+        machine = RouterMachine(epoch, limits=limits, swapping=SWAPPING[config.swap])
+        self._router = Router(machine, epoch, Journal(home() / "journal", epoch))
         await self._router.__aenter__()  # for the life of this process
         await self._router.post(declared)
 

@@ -32,6 +32,7 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._parts: list[tuple[float, bytes]] = []
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._grown = asyncio.Event()
         self._sent_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -40,6 +41,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._parts.append((time.monotonic(), data))
+        self._grown.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._over.done():
@@ -48,6 +50,13 @@ class Connection(asyncio.Protocol):
     def send(self, request: bytes) -> None:
         self._sent_s = time.monotonic()
         self._transport.write(request)
+
+    async def has(self, num_bytes: int, timeout_s: float) -> None:
+        """Waits until so much has come.  Raises TimeoutError."""
+        async with asyncio.timeout(timeout_s):
+            while sum(len(data) for _, data in self._parts) < num_bytes:
+                self._grown.clear()
+                await self._grown.wait()
 
     async def reply(self, timeout_s: float) -> Reply:
         """Waits for the end of the connection.  Raises TimeoutError, and ValueError on half an answer."""

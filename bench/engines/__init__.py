@@ -1,0 +1,1 @@
+"""What each engine does through the pool, against the same engine asked directly in the same run."""

@@ -1,0 +1,1 @@
+"""Three models in memory for two: what it costs, batched by model and first come, first served."""
