@@ -14,9 +14,11 @@ def ready_models(models: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]
 
 
 def choose_model(models: Sequence[Mapping[str, Any]]) -> str | None:
-    """A local model beside the guide, else the guide; None where there is neither.
+    """A local model beside the guide, one that is loaded before one that would have to be; else the guide;
+    None where there is neither.
 
     Never a hosted one: what is said leaves this home only if somebody names such a model.
     """
-    local = [model["id"] for model in ready_models(models) if model.get("locality") == "local"]
+    asleep = [model for model in models if model.get("state") == "unloaded"]
+    local = [m["id"] for m in (*ready_models(models), *asleep) if m.get("locality") == "local"]
     return next((name for name in local if name != GUIDE), local[0] if local else None)

@@ -6,6 +6,7 @@ from typing import Any
 
 from cluster.config import HearthConfig
 from cluster.doctor.check import Check, ok, warn
+from cluster.doctor.engines import check_engines
 from cluster.doctor.machine import (
     check_disk,
     check_engine,
@@ -14,7 +15,7 @@ from cluster.doctor.machine import (
     check_python,
     this_python,
 )
-from cluster.doctor.models import check_models
+from cluster.doctor.models import check_models, check_warm
 from cluster.doctor.pool import check_gateway, check_sockets, check_token, pool_listeners
 from cluster.doctor.ports import check_port, check_ports_differ
 from cluster.inventory.engines import find_engines
@@ -33,6 +34,7 @@ def examine(
     yield check_python(this_python())
     yield check_disk(paths.home)
     yield check_engine()
+    yield from check_engines(config)
     yield check_gpus(node.gpus)
     if state is None:
         yield from _before(config)
@@ -51,7 +53,9 @@ def _before(config: HearthConfig) -> Iterator[Check]:
     yield check_ports_differ(config.gateway)
     yield check_port(config.gateway, "http_port")
     yield check_port(config.gateway, "grpc_port")
-    yield from check_models(config, this_offer(config.node, memory).facts("127.0.0.1"))
+    facts = this_offer(config.node, memory).facts("127.0.0.1")
+    yield from check_models(config, facts)
+    yield from check_warm(config, facts)
 
 
 def _around() -> Iterator[Check]:

@@ -2,7 +2,7 @@
 
 from cluster.config import HearthConfig, ModelConfig
 from cluster.core.ids import NodeId
-from cluster.core.layout import Layout, NodeFacts
+from cluster.core.layout import Layout, NodeFacts, NoRoom
 from cluster.core.plan import plan
 from cluster.doctor.check import Check, fail, ok, warn
 
@@ -12,6 +12,43 @@ HERE = NodeId("this machine")
 def check_models(config: HearthConfig, facts: NodeFacts) -> list[Check]:
     """One finding for each model of the config; the guide is taken to be in order."""
     return [check_model(model, facts) for model in config.models]
+
+
+def check_warm(config: HearthConfig, facts: NodeFacts) -> list[Check]:
+    """Whether the models that are kept warm fit here together; nothing to find where one or none is."""
+    warm = [model for model in config.models if model.keep_warm and not _elsewhere(model)]
+    free, held = facts.models_bytes, []
+    for model in warm if len(warm) > 1 else []:
+        layout = _layout(model, facts, free)
+        if not isinstance(layout, Layout):
+            return [_too_warm(model.name, held, layout)] if layout is not None else []
+        free -= layout.memory_bytes
+        held.append(f"{model.name} {_gib(layout.memory_bytes)}")
+    return [ok("Kept warm", f"{', '.join(held)}: {_gib(free)} are left")] if held else []
+
+
+def _too_warm(name: str, held: list[str], problem: NoRoom) -> Check:
+    detail = f"{name} does not fit beside {', '.join(held)}: {problem.problem}"
+    return warn("Kept warm", detail, "Take keep_warm from one of them, or give it a smaller context_tokens.")
+
+
+def _layout(model: ModelConfig, facts: NodeFacts, free_bytes: int) -> Layout | NoRoom | None:
+    """None where the files are at fault, which is a finding of its own."""
+    from cluster.deployments.engine import EngineFault
+    from cluster.deployments.wish import wish_of
+
+    try:
+        return plan(wish_of(model), {HERE: facts}, {HERE: free_bytes})
+    except EngineFault:
+        return None
+
+
+def _elsewhere(model: ModelConfig) -> bool:
+    return model.source.startswith("hf:") or bool(model.where)
+
+
+def _gib(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.1f} GiB"
 
 
 def check_model(model: ModelConfig, facts: NodeFacts) -> Check:
@@ -28,9 +65,10 @@ def check_model(model: ModelConfig, facts: NodeFacts) -> Check:
         return fail(name, fault.problem, fault.remedy)
     layout = plan(wish, {HERE: facts}, {HERE: facts.models_bytes})
     if isinstance(layout, Layout):
-        return ok(
-            name, f"{layout.quantisation} on {layout.engine}, room for {layout.context_tokens:,} tokens"
-        )
+        words = f"{layout.quantisation} on {layout.engine} in {_gib(layout.memory_bytes)} of"
+        room = f"{_gib(facts.models_bytes)}, room for {layout.context_tokens:,} tokens"
+        flags = f" ({', '.join(sorted(layout.flags))})" if layout.flags else ""
+        return ok(name, f"{words} {room}{flags}")
     if model.where or len(wish.variants[0].tensor_parallel) > 1:
         return warn(name, f"not on this machine alone: {layout.problem}", layout.remedy)
     return fail(name, layout.problem, layout.remedy)

@@ -63,11 +63,13 @@ def check_replicas(view: dict[str, Any]) -> list[Check]:
 
 def _check_model(model: dict[str, Any]) -> Check:
     name = f"Model {model['model']}"
+    if model["state"] == "failed" or not model["fits"]:
+        return fail(name, model["reason"] or "It did not load.", "See: hearth logs replica")
     if model["state"] == "ready":
         return ok(name, f"replicas: {model['num_replicas']}, window: {model['window_tokens']:,} tokens")
-    if model["state"] == "failed":
-        return fail(name, model["reason"] or "It did not load.", "See: hearth logs replica")
-    return warn(name, model["state"], "Wait for it: hearth status")
+    if model["state"] == "unloaded" and not model["wanted"]:
+        return ok(name, "not loaded: its next turn, or `hearth load`, loads it")
+    return warn(name, model["stage"] or model["state"], "Wait for it: hearth models --watch")
 
 
 def check_gateway(ask: Callable[[str], Any]) -> list[Check]:

@@ -11,7 +11,7 @@ from cluster.pool.paths import PoolPaths
 from cluster.pool.state import PoolState, Stage, write_state
 from tests.cli.hearth import Hearth
 
-COMMANDS = ("up", "down", "status", "chat", "logs", "doctor")
+COMMANDS = ("up", "down", "status", "models", "load", "unload", "chat", "logs", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -41,9 +41,9 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["status", "chat"])
+@pytest.mark.parametrize("command", ["status", "chat", "models", "load m", "unload m"])
 def test_without_a_pool_the_remedy_is_said(hearth: Hearth, command: str) -> None:
-    done = hearth.run(command)
+    done = hearth.run(*command.split())
     assert done.returncode == 3
     assert "hearth up" in done.stderr
     assert done.stdout == ""

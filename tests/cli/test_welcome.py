@@ -22,6 +22,12 @@ def test_a_model_of_ones_own_answers_before_the_guide() -> None:
     assert choose_model([EMBEDDER, LOADING, HOSTED, GUIDE, OWN]) == "qwen3-8b"
 
 
+def test_a_model_that_would_have_to_be_loaded_answers_before_the_guide_but_after_one_that_is() -> None:
+    asleep = {**LOADING, "id": "asleep", "state": "unloaded"}
+    assert choose_model([GUIDE, asleep]) == "asleep"
+    assert choose_model([asleep, GUIDE, OWN]) == "qwen3-8b"
+
+
 def test_the_guide_answers_before_a_hosted_model() -> None:
     assert choose_model([HOSTED, GUIDE]) == "hearth-guide"
 
