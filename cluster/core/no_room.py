@@ -1,5 +1,7 @@
 """Why there is no layout, in the words and numbers of who asked."""
 
+from dataclasses import replace
+
 from cluster.core.footprint import Run, rank_footprint
 from cluster.core.layout import EngineKind, ModelWish, NoRoom, Variant
 from cluster.core.places import Room, allowed, allowed_ranks, engines_for, has_labels
@@ -19,6 +21,13 @@ def _wrong_wish(wish: ModelWish) -> NoRoom | None:
     if not wish.variants:
         return NoRoom("There are no weights to run.", "Correct `models[].source`.")
     pairs = [(variant, engine) for variant in wish.variants for engine in engines_for(wish, variant)]
+    if not pairs and wish.kv_type != "f16":
+        plain = replace(wish, kv_type="f16")
+        if any(engines_for(plain, variant) for variant in wish.variants):
+            return NoRoom(
+                f"kv_type: {wish.kv_type} is not possible for these weights: their engines cannot keep it.",
+                "Leave `kv_type` out, or name a GGUF: llama.cpp can.",
+            )
     if not pairs:
         formats = ", ".join(sorted({str(variant.format) for variant in wish.variants}))
         return NoRoom(

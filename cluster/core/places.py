@@ -17,6 +17,12 @@ RUNS: Mapping[WeightsFormat, tuple[EngineKind, ...]] = {
 }
 """Which engines run which weights, the better first."""
 
+REFUSED_KV_TYPES: Mapping[EngineKind, tuple[str, ...]] = {
+    EngineKind.VLLM: ("q8_0",),
+    EngineKind.MLX: ("q8_0",),
+}
+"""Keys and values that an engine cannot keep so, for several sequences at once."""
+
 SPLITTING = frozenset({EngineKind.VLLM, EngineKind.MLX, EngineKind.FAKE})
 """Engines that can be several ranks."""
 
@@ -68,8 +74,12 @@ def has_labels(wish: ModelWish, facts: NodeFacts) -> bool:
 
 
 def engines_for(wish: ModelWish, variant: Variant) -> tuple[EngineKind, ...]:
-    engines = RUNS[variant.format]
-    return engines if wish.engine is None else tuple(engine for engine in engines if engine == wish.engine)
+    """Those that run the variant, and that the person allows."""
+    return tuple(
+        engine
+        for engine in RUNS[variant.format]
+        if wish.engine in (None, engine) and wish.kv_type not in REFUSED_KV_TYPES.get(engine, ())
+    )
 
 
 def allowed_ranks(wish: ModelWish, variant: Variant, engine: EngineKind) -> Iterator[tuple[int, int]]:

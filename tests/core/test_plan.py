@@ -187,6 +187,7 @@ def test_what_would_fit_an_empty_pool_says_so() -> None:
         (ModelWish((SAFETENSORS_8B,), tensor_parallel=3), home(a=RIG), "tensor_parallel: 3"),
         (ModelWish(EIGHT_B, tensor_parallel=2), home(a=RIG), "tensor_parallel: 2"),
         (ModelWish((SEVENTY_B_4BIT,), pipeline_parallel=2), home(a=MAC, b=MAC), "pipeline_parallel: 2"),
+        (ModelWish((SAFETENSORS_8B,), kv_type="q8_0"), home(a=RIG), "kv_type: q8_0"),
         (ModelWish(EIGHT_B, EngineKind.VLLM), home(a=RIG), "engine: vllm does not run gguf"),
         (ModelWish((SAFETENSORS_8B,)), home(a=LAPTOP), "none of the allowed machines has"),
         (ModelWish(EIGHT_B, where={"kind": "rack"}), home(a=RIG), "where: {kind: rack}"),
