@@ -23,7 +23,7 @@ Found = TypeVar("Found")
 
 
 class LabPool:
-    """Use as a context manager, with Ray running on the hosts.  The gateway is reached from the head alone."""
+    """Use as a context manager, with Ray running on the hosts.  The gateway is reached from the head."""
 
     def __init__(self, cluster: RayCluster, config: HearthConfig) -> None:
         self.cluster, self.config = cluster, config
