@@ -115,7 +115,7 @@ def splits(
         for used in (used for used in range(1, num_nodes + 1) if num_ranks % used == 0):
             per_node = num_ranks // used
             if facts.num_gpus and engine is EngineKind.LLAMACPP:
-                yield from (Split(tensor, pipeline, used, 1, cards + 1) for cards in range(facts.num_gpus))
+                yield from (Split(tensor, pipeline, used, 1, cards) for cards in range(facts.num_gpus + 1))
             elif facts.num_gpus and engine is not EngineKind.FAKE:
                 if per_node <= facts.num_gpus:
                     yield Split(tensor, pipeline, used, per_node, per_node)

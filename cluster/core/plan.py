@@ -5,8 +5,8 @@ fewest nodes; the fewest ranks; tensor rather than pipeline parallel; the node w
 
 The context is the one wanted.  Else KV memory gets what is free, up to `slots` whole windows, but no more
 than a quarter of what its nodes offer to models, so that several models can live together; never less than
-USEFUL_TOKENS, or where no variant gets that, SHORT_TOKENS.  A rank that fills more than half of its card
-gets that card whole.
+USEFUL_TOKENS, or where no variant gets that, SHORT_TOKENS.  Cards are given whole, and the KV memory gets
+what the weights leave of them; a llama.cpp of less than TINY_BYTES runs on the processors beside the cards.
 """
 
 from bisect import bisect_right
@@ -27,6 +27,9 @@ USEFUL_TOKENS = 8192
 SHORT_TOKENS = 2048
 KV_SHARE = 4
 """KV memory that nobody asked for is at most one in so many bytes of a node."""
+
+TINY_BYTES = 2**30
+"""A model this small is not worth a card."""
 
 SMALL_PARAMS = 7_000_000_000
 FEW_BITS = 4.0
@@ -72,15 +75,21 @@ class _Place:
     def kv_bytes(self, context_tokens: int) -> int:
         return rank_footprint(self.variant, self.run(context_tokens)).kv_bytes * self.split.ranks_per_node
 
-    def fills_cards(self, context_tokens: int) -> bool:
-        if not self.split.num_cards:
-            return False
-        return 2 * self.card_bytes(context_tokens) > min(room.card_bytes for room in self.rooms)
+    def is_tiny(self) -> bool:
+        return self.engine is EngineKind.LLAMACPP and self.node_bytes(self.context_tokens) < TINY_BYTES
+
+    def wastes_cards(self) -> bool:
+        return self.split.num_cards > 0 and self.is_tiny()
+
+    def lacks_cards(self) -> bool:
+        """On processors, though there are cards."""
+        wants_cards = self.engine is not EngineKind.FAKE and self.rooms[0].facts.num_gpus > 0
+        return wants_cards and self.split.num_cards == 0 and not self.is_tiny()
 
     def rank(self) -> tuple[object, ...]:
         """The lower the better.  MLX over processors spreads; the others stay together."""
         facts, split = self.rooms[0].facts, self.split
-        accelerated = facts.num_gpus > 0 or facts.metal
+        accelerated = split.num_cards > 0 or facts.metal
         processor_order = [EngineKind.LLAMACPP, EngineKind.FAKE, EngineKind.VLLM, EngineKind.MLX]
         return (
             0 if accelerated else 1 + processor_order.index(self.engine),
@@ -129,8 +138,10 @@ def _places(wish: ModelWish, rooms: tuple[Room, ...], floor_tokens: int) -> Iter
             for kind in sorted({room.kind for room in usable}):
                 alike = [room for room in usable if room.kind == kind]
                 for split in splits(wish, variant, engine, alike[0].facts, len(alike)):
-                    chosen = tuple(alike[: split.num_nodes])
-                    yield _Place(variant, engine, split, chosen, wish.kv_type, tokens)
+                    chosen = tuple(sorted(alike[: split.num_nodes], key=lambda room: room.node))
+                    place = _Place(variant, engine, split, chosen, wish.kv_type, tokens)
+                    if not place.wastes_cards() and not place.lacks_cards():
+                        yield place
 
 
 def _most_tokens(wish: ModelWish, variant: Variant) -> int:
@@ -151,9 +162,10 @@ def _context_tokens(wish: ModelWish, place: _Place) -> int:
     if wish.context_tokens is not None:
         return least
     steps = range(least, _most_tokens(wish, place.variant) + 1, STEP_TOKENS)
+    if place.split.num_cards:
+        return _largest(steps, place.fits)
     share_bytes = min(room.facts.models_bytes for room in place.rooms) // KV_SHARE
-    largest = _largest(steps, lambda tokens: place.fits(tokens) and place.kv_bytes(tokens) <= share_bytes)
-    return _largest(steps, place.fits) if place.fills_cards(largest) else largest
+    return _largest(steps, lambda tokens: place.fits(tokens) and place.kv_bytes(tokens) <= share_bytes)
 
 
 def _largest(steps: range, holds: Callable[[int], bool]) -> int:
@@ -179,7 +191,7 @@ def _layout(wish: ModelWish, place: _Place) -> Layout:
 
 def _shard(place: _Place, room: Room, context_tokens: int) -> Shard:
     num_cards, num_bytes = place.split.num_cards, place.node_bytes(context_tokens)
-    if place.fills_cards(context_tokens):
+    if num_cards:
         num_bytes = max(num_bytes, min(num_cards * room.card_bytes, room.free_bytes))
     return Shard(room.node, num_bytes, place.split.ranks_per_node, num_cards)
 

@@ -148,7 +148,7 @@ def test_kv_memory_that_nobody_asked_for_leaves_room_for_other_models() -> None:
     assert second.context_tokens >= 8192
 
 
-def test_a_rank_that_fills_a_card_gets_it_whole_and_the_next_model_the_other() -> None:
+def test_a_model_gets_its_card_whole_and_the_next_one_the_other() -> None:
     first = chosen(ModelWish((SAFETENSORS_8B,)), home(a=RIG))
     assert first.memory_bytes == RIG.models_bytes // 2
     second = chosen(ModelWish((SAFETENSORS_8B,)), home(a=RIG), a=RIG.models_bytes - first.memory_bytes)
@@ -160,6 +160,7 @@ def test_a_tiny_model_does_not_keep_a_large_one_from_both_cards() -> None:
     guide = Variant("builtin:guide", WeightsFormat.GGUF, "f16", 3_000_000, 1024, 2048, buffers_bytes=2**27)
     small = chosen(ModelWish((guide,)), home(a=RIG))
     assert small.memory_bytes < GIB
+    assert small.shards[0].num_gpus == 0
     large = chosen(ModelWish((SEVENTY_B_AWQ,)), home(a=RIG), a=RIG.models_bytes - small.memory_bytes)
     assert large.shards[0].num_gpus == 2
 
@@ -278,3 +279,17 @@ def test_ever_is_true_exactly_where_an_empty_pool_could(
     answer = plan(wish, nodes, dict.fromkeys(nodes, 0))
     assert isinstance(answer, NoRoom)
     assert answer.ever == isinstance(plan(wish, nodes, all_free(nodes)), Layout)
+
+
+@given(st.lists(wishes, max_size=5), nodes_of_any_kind)
+def test_models_loaded_one_after_the_other_never_share_a_card(
+    several: list[ModelWish], nodes: dict[NodeId, NodeFacts]
+) -> None:
+    free, cards = all_free(nodes), {node: facts.num_gpus for node, facts in nodes.items()}
+    for wish in several:
+        layout = plan(wish, nodes, free)
+        for shard in layout.shards if isinstance(layout, Layout) else ():
+            free[shard.node] -= shard.memory_bytes
+            cards[shard.node] -= shard.num_gpus
+            assert free[shard.node] >= 0
+            assert cards[shard.node] >= 0
