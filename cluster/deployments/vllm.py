@@ -8,30 +8,25 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from cluster.config import ModelConfig
-from cluster.core.errors import ContextLengthExceeded, InvalidField, InvalidRequest
-from cluster.core.facts import Capacity, Feature, Locality, Speed
+from cluster.core.errors import ContextLengthExceeded, InvalidField
+from cluster.core.facts import Feature, Locality, Speed
 from cluster.core.ids import SessionKey
 from cluster.core.layout import Layout
-from cluster.deployments import constrained, formats, vllm_model, vllm_warmup
+from cluster.deployments import constrained, embedder, formats, vllm_model, vllm_plan, vllm_warmup
 from cluster.deployments.engine import EngineFacts, EngineFault, EngineLost, Loading, Prompt
 from cluster.deployments.engine_http import Refused
 from cluster.deployments.gang import Host
 from cluster.deployments.neutral import Neutralizer
 from cluster.deployments.overflow import read_overflow
-from cluster.deployments.vllm_command import CPU_BLOCK_TOKENS, Plan
 from cluster.deployments.vllm_model import Model
 from cluster.deployments.vllm_process import VllmProcess
 from cluster.deployments.vllm_server import Metrics, VllmServer
 from cluster.deployments.vllm_text import Text
 from cluster.deployments.vllm_turn import VllmTurn, body_of
-from cluster.deployments.warmup import SMALL_MODEL_BYTES
 from cluster.wire import Embeddings, EmbedRequest, Failed, Frame, JsonObject, TurnRequest
 
 CANCEL_TIMEOUT_S = 30.0
 """A sequence that computes on for so long after its turn was cancelled is a fault of the engine."""
-
-DEFAULT_SLOTS = 16
-"""Sequences at once, where nobody says how many: they share the KV memory, and an idle one holds none."""
 
 
 class VllmEngine:
@@ -45,12 +40,13 @@ class VllmEngine:
 
     async def start(self, progress: Callable[[Loading], None]) -> EngineFacts:
         progress(Loading("reading the model's files"))
-        model = await asyncio.to_thread(vllm_model.read, self._layout.source)
+        model = await asyncio.to_thread(vllm_model.read, self._layout.source, progress)
         hashing = asyncio.create_task(asyncio.to_thread(vllm_model.hash_of, model.folder))
         try:
             async with asyncio.timeout(self._config.load_timeout_s):
                 progress(Loading(f"loading {model.folder.name}"))
-                await self._process.start(plan(self._config, self._layout, model, len(self._process.hosts)))
+                num_nodes = len(self._process.hosts)
+                await self._process.start(vllm_plan.plan(self._config, self._layout, model, num_nodes))
                 progress(Loading("warming up"))
                 speed = await self._measure(model)
                 metrics = await self._server.metrics()
@@ -69,28 +65,26 @@ class VllmEngine:
 
     async def _measure(self, model: Model) -> Speed:
         measure = vllm_warmup.measure_embedding if model.embeds else vllm_warmup.measure
-        return await measure(self._server, self._layout.window_tokens)
+        return await measure(self._server, vllm_plan.window_tokens(self._layout))
 
     def _take_facts(self, model: Model, hashed: str, speed: Speed, metrics: Metrics) -> EngineFacts:
         self._embeds = model.embeds
         self._neutral = Neutralizer(model.control_tokens)
         self._formats = formats.of_template(model.template)
         self._text = Text(model.folder)
-        self._window = min(self._layout.window_tokens, self._layout.context_tokens)
+        self._window = vllm_plan.window_tokens(self._layout)
         chat = frozenset({Feature.CHAT, Feature.GRAMMAR, Feature.MEASURE})
         return EngineFacts(
             engine="vllm",
             model=self._config.name,
             model_hash=hashed,
             locality=Locality(self._config.locality),
-            capacity=capacity(metrics, self._window, _num_slots(self._config)),
+            capacity=vllm_plan.capacity(metrics, self._window, vllm_plan.num_slots(self._config)),
             speed=speed,
             features=frozenset({Feature.EMBEDDINGS}) if self._embeds else chat,
             formats=self._formats,
-            weights_bytes=model.weights_bytes,
-            kv_bytes=int(metrics.label("cache_config_info", "kv_cache_memory_bytes") or 0)
-            * self._layout.tensor_parallel
-            * self._layout.pipeline_parallel,
+            weights_bytes=model.variant.weights_bytes,
+            kv_bytes=vllm_plan.num_ranks(self._layout) * metrics.kv_bytes_of_rank,
         )
 
     @property
@@ -166,14 +160,7 @@ class VllmEngine:
         if not self._embeds:
             raise InvalidField("model", f"`{request.model}` is made to converse.", "Name an embedding model.")
         inputs = [self._neutral.text(text) for text in request.inputs]
-        try:
-            answer = await self._server.ask("POST", "/v1/embeddings", {"input": inputs})
-        except Refused as fault:
-            raise InvalidRequest(str(fault)) from fault
-        vectors = sorted(answer["data"], key=lambda item: item["index"])
-        return Embeddings(
-            tuple(tuple(item["embedding"]) for item in vectors), answer["usage"]["prompt_tokens"]
-        )
+        return await embedder.embed(self._server.ask, inputs, self._window)
 
     async def evict(self, session: SessionKey) -> None:
         """Nothing to do: vLLM gives a finished sequence's blocks to whoever needs them, the oldest first."""
@@ -183,53 +170,6 @@ class VllmEngine:
 
     async def stop(self) -> None:
         await self._process.stop()
-
-
-def plan(config: ModelConfig, layout: Layout, model: Model, num_hosts: int) -> Plan:
-    """What the gang is told.  Raises EngineFault for a layout that vLLM cannot run."""
-    num_ranks = layout.tensor_parallel * layout.pipeline_parallel
-    if len(layout.shards) != num_hosts or {shard.num_ranks * num_hosts for shard in layout.shards} != {
-        num_ranks
-    }:
-        raise EngineFault(
-            f"vLLM cannot share {num_ranks} ranks among {num_hosts} nodes as {layout.shards}.",
-            "Choose numbers of ranks that are the same on every node.",
-        )
-    if config.kv_type == "q8_0":
-        raise EngineFault("vLLM keeps no keys and values as `kv_type: q8_0`.", "Set `kv_type` to f16.")
-    token_bytes = model.kv_token_bytes(config.kv_type, layout.tensor_parallel, layout.pipeline_parallel)
-    small = model.weights_bytes < SMALL_MODEL_BYTES
-    return Plan(
-        model=str(model.folder),
-        name=config.name,
-        socket="",
-        tensor_parallel=layout.tensor_parallel,
-        pipeline_parallel=layout.pipeline_parallel,
-        num_ranks=layout.shards[0].num_ranks,
-        window_tokens=min(layout.window_tokens, layout.context_tokens),
-        num_slots=_num_slots(config),
-        kv_bytes=_kv_tokens(layout.context_tokens) * token_bytes,
-        on_cards=layout.shards[0].num_gpus > 0,
-        exact=config.kv_type == "f32",
-        embeds=model.embeds,
-        threads=config.threads or (1 if small else None),
-    )
-
-
-def _kv_tokens(context_tokens: int) -> int:
-    """Whole blocks, and one more, which vLLM keeps for itself."""
-    return (-(-context_tokens // CPU_BLOCK_TOKENS) + 1) * CPU_BLOCK_TOKENS
-
-
-def _num_slots(config: ModelConfig) -> int:
-    return config.slots or DEFAULT_SLOTS
-
-
-def capacity(metrics: Metrics, window_tokens: int, num_slots: int) -> Capacity:
-    """As vLLM tells it, without the block that it keeps for itself."""
-    block_tokens = int(metrics.label("cache_config_info", "block_size"))
-    kv_tokens = int(metrics.label("cache_config_info", "kv_cache_size_tokens")) - block_tokens
-    return Capacity(kv_tokens, num_slots, window_tokens, block_tokens, resident_holds_slot=False)
 
 
 def failed(refused: Refused, window_tokens: int, prompt_tokens: int, max_tokens: int | None) -> Failed:

@@ -33,11 +33,13 @@ class Place:
 class Plan:
     """Everything that the processes are told.
 
-    `model`: the folder of its files, the same on every node.  `kv_bytes`: KV memory of each rank.
-    `num_ranks`: on each node.  `threads`: of each rank; None: its node's cores, shared.  `exact`: in f32.
+    `model`: the folder of its files on the first node; the others find theirs by `source`.  `kv_bytes`: KV
+    memory of each rank.  `num_ranks`: on each node.  `threads`: of each rank; None: its node's cores,
+    shared.  `exact`: in f32.
     """
 
     model: str
+    source: str
     name: str
     socket: str
     tensor_parallel: int
@@ -60,17 +62,18 @@ def commands(plan: Plan, places: Sequence[Place], port: int) -> tuple[RankComman
                 sys.executable,
                 "-m",
                 "cluster.deployments.vllm_rank",
+                *("--model", plan.model if node == 0 else plan.source),
                 *_arguments(plan),
                 *_meeting(places, node, port),
             ),
-            _environment(plan, place),
+            _environment(plan, place, is_found=node == 0),
         )
         for node, place in enumerate(places)
     )
 
 
 def _arguments(plan: Plan) -> list[str]:
-    arguments = ["--model", plan.model, "--served-model-name", plan.name, "--uds", plan.socket]
+    arguments = ["--served-model-name", plan.name, "--uds", plan.socket]
     arguments += ["--tensor-parallel-size", str(plan.tensor_parallel)]
     arguments += ["--pipeline-parallel-size", str(plan.pipeline_parallel)]
     arguments += ["--max-model-len", str(plan.window_tokens), "--max-num-seqs", str(plan.num_slots)]
@@ -96,17 +99,18 @@ def _meeting(places: Sequence[Place], node: int, port: int) -> list[str]:
     return meeting if node == 0 else [*meeting, "--headless"]
 
 
-def _environment(plan: Plan, place: Place) -> Mapping[str, str]:
-    # On one node nothing needs to be reached from outside.
+def _environment(plan: Plan, place: Place, *, is_found: bool) -> Mapping[str, str]:
+    """`is_found`: its model is a folder already, so that no hub has to be asked."""
     environment = {
         "VLLM_HOST_IP": place.address,
         "VLLM_RPC_BASE_PATH": place.folder,
         "TMPDIR": place.folder,
-        "HF_HUB_OFFLINE": "1",
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
     }
+    if is_found:
+        environment["HF_HUB_OFFLINE"] = "1"
     if plan.on_cards:
         return environment
     environment |= {"VLLM_TARGET_DEVICE": "cpu", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}

@@ -10,12 +10,15 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
+from multiprocessing.process import BaseProcess
+from typing import NoReturn
 
 import psutil
 
 from cluster.config import home
 from cluster.deployments.child import PARENT_ENV, follow_parent
 
+OFFLINE_ENV = "HF_HUB_OFFLINE"
 NUM_RANKS_ENV = "HEARTH_NUM_RANKS"
 """How many ranks share this node's cores; unset where they compute on cards."""
 
@@ -23,8 +26,10 @@ LOOK_S = 0.2
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`arguments`: those of vLLM's command line."""
+    """`arguments`: those of vLLM's command line, with the model's source, which is found on this node."""
     _join_the_line()
+    if os.environ.get(OFFLINE_ENV) != "1":
+        _go_offline(arguments)
     _prepare(os.environ, _addresses())
     sys.argv = ["vllm", *arguments]
     if "--headless" in arguments:
@@ -36,6 +41,17 @@ def main(arguments: Sequence[str]) -> None:
     serve()
 
 
+def _go_offline(arguments: Sequence[str]) -> NoReturn:
+    """Begins anew with the model's folder: what reads the variable reads it once, when it is imported."""
+    from cluster.deployments.hf_files import find_folder
+
+    at = arguments.index("--model") + 1
+    folder = find_folder(arguments[at], lambda loading: print(loading.stage, flush=True))
+    replaced = [*arguments[:at], str(folder), *arguments[at + 1 :]]
+    command = [sys.executable, "-m", "cluster.deployments.vllm_rank", *replaced]
+    os.execve(sys.executable, command, {**os.environ, PARENT_ENV: str(os.getppid()), OFFLINE_ENV: "1"})
+
+
 def _join_the_line() -> None:
     """This process dies with its parent and with its children, and those it spawns will as well."""
     follow_parent()
@@ -45,7 +61,7 @@ def _join_the_line() -> None:
 
 def _follow_children() -> None:
     """vLLM itself looks after its engine core only every five seconds."""
-    known: set[multiprocessing.Process] = set()
+    known: set[BaseProcess] = set()
     while True:
         known.update(multiprocessing.active_children())
         failed = [child for child in known if child.exitcode]

@@ -36,6 +36,18 @@ class Metrics:
         return "" if sample is None else sample.labels.get(label, "")
 
     @property
+    def kv_tokens(self) -> int:
+        return int(self.label("cache_config_info", "kv_cache_size_tokens"))
+
+    @property
+    def block_tokens(self) -> int:
+        return int(self.label("cache_config_info", "block_size"))
+
+    @property
+    def kv_bytes_of_rank(self) -> int:
+        return int(self.label("cache_config_info", "kv_cache_memory_bytes"))
+
+    @property
     def num_running(self) -> int:
         """Sequences that hold or want memory."""
         return int(self.number("num_requests_running") + self.number("num_requests_waiting"))

@@ -29,7 +29,7 @@ from tests.support.vllm_engines import (
 
 pytestmark = [
     pytest.mark.needs_vllm,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(400),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
@@ -91,7 +91,9 @@ class VllmContract(IdsContract):
             await shared.close()
 
     @pytest_asyncio.fixture(loop_scope="module")
-    async def running(self, shared: Shared) -> Running:
+    async def running(  # ty: ignore[incompatible-attribute-override] - a fixture, found by its name
+        self, shared: Shared
+    ) -> Running:
         return await shared.running()
 
     async def test_a_stop_leaves_nothing_and_may_come_twice(

@@ -16,7 +16,7 @@ from cluster.deployments.gang import LocalHost, LocalRank, RankCommand
 from cluster.deployments.vllm import VllmEngine
 
 SERVER, CORE, LAST_WORKER = "deployments.vllm_rank", "VLLM::EngineCore", "VLLM::Worker_TP1"
-START_S = 180.0
+START_S = 280.0
 
 
 class WatchedHost(LocalHost):
