@@ -3,6 +3,7 @@
     HearthError
     ├── InvalidRequest             400 invalid_request_error
     │   ├── InvalidField               names the field, the fault and the remedy
+    │   ├── InputTooLong               a text to embed over the model's window
     │   ├── ContextLengthExceeded      over the model's window
     │   └── NeverFits                  fits the window, but no node could ever hold it
     ├── InvalidApiKey              401 only where keys are on
@@ -78,6 +79,26 @@ class InvalidField(InvalidRequest):
     @property
     def param(self) -> str | None:
         return self.field
+
+
+class InputTooLong(InvalidRequest):
+    """A text to embed is longer than `window` tokens."""
+
+    code = "context_length_exceeded"
+
+    def __init__(self, window: int) -> None:
+        super().__init__(window)
+        self.window = window
+
+    def __str__(self) -> str:
+        return (
+            f"input: This model's maximum context length is {self.window} tokens, and a text is longer. "
+            "Cut it into several inputs."
+        )
+
+    @property
+    def param(self) -> str | None:
+        return "input"
 
 
 class ContextLengthExceeded(InvalidRequest):

@@ -11,10 +11,10 @@ from contextlib import aclosing
 import psutil
 
 from cluster.config import ModelConfig
-from cluster.core.errors import ContextLengthExceeded, InvalidField, InvalidRequest
+from cluster.core.errors import ContextLengthExceeded, InvalidField
 from cluster.core.events import Capacity, Feature, Locality
 from cluster.core.ids import SessionKey
-from cluster.deployments import constrained, formats, model_hash, partials, warmup
+from cluster.deployments import constrained, embedder, formats, model_hash, partials, warmup
 from cluster.deployments.engine import EngineFacts, Loading, Prompt
 from cluster.deployments.llamacpp_model import Model, load_model
 from cluster.deployments.llamacpp_process import LlamaProcess
@@ -148,14 +148,7 @@ class LlamaCppEngine:
         if not self._embeds:
             raise InvalidField("model", f"`{request.model}` is made to converse.", "Name an embedding model.")
         inputs = [self._neutral.text(text) for text in request.inputs]
-        try:
-            answer = await self._server.ask("POST", "/v1/embeddings", {"input": inputs})
-        except Refused as fault:
-            raise InvalidRequest(str(fault)) from fault
-        vectors = sorted(answer["data"], key=lambda item: item["index"])
-        return Embeddings(
-            tuple(tuple(item["embedding"]) for item in vectors), answer["usage"]["prompt_tokens"]
-        )
+        return await embedder.embed(self._server.ask, inputs, self._window)
 
     async def evict(self, session: SessionKey) -> None:
         await asyncio.gather(*map(self._erase, self._slots.forget(session)))

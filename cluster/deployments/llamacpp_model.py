@@ -13,12 +13,14 @@ from cluster.deployments.gguf_file import GgufFile
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """`file`: the first of `paths`.  `pooling`: llama.cpp's number of how an embedding model pools."""
+    """`file`: the first of `paths`.  `pooling`: llama.cpp's number of how an embedding model pools.
+    `batch_tokens`: prompt tokens computed at once, if that is fast enough."""
 
     paths: tuple[Path, ...]
     file: GgufFile
     plan: sizing.Plan
     pooling: int | None
+    batch_tokens: int
 
 
 def load_model(config: ModelConfig, free_bytes: int, progress: Callable[[Loading], None]) -> Model:
@@ -28,8 +30,9 @@ def load_model(config: ModelConfig, free_bytes: int, progress: Callable[[Loading
     pooling = files[0].of_model("pooling_type") or None
     _check(files[0], is_chat=pooling is None)
     weights_bytes = sum(file.num_bytes for file in files)
-    plan = sizing.plan(files[0], weights_bytes, free_bytes, config, BATCH_TOKENS)
-    return Model(paths, files[0], plan, pooling)
+    batch_tokens = BATCH_TOKENS if pooling is None else sizing.embedded_window(files[0])
+    plan = sizing.plan(files[0], weights_bytes, free_bytes, config, batch_tokens)
+    return Model(paths, files[0], plan, pooling, batch_tokens)
 
 
 def _check(file: GgufFile, *, is_chat: bool) -> None:

@@ -20,6 +20,7 @@ _WORDINGS = [
     # llama.cpp
     r"request \((?P<prompt>\d+) tokens\) exceeds the available context size \((?P<window>\d+) tokens\)",
     r"exceeds the available context size",
+    r"input \((?P<prompt>\d+) tokens\) is too large to process",
     # SGLang
     r"input \((?P<prompt>\d+) tokens\) is longer than the model's context length \((?P<window>\d+) tokens\)",
     # LM Studio

@@ -13,6 +13,7 @@ from cluster.deployments.engine import EngineFault
 from cluster.deployments.gguf_file import GgufFile
 
 DEFAULT_SLOTS = 4
+MAX_EMBEDDED_TOKENS = 2048
 MIN_TOKENS = 256
 """llama.cpp rounds its context to this."""
 
@@ -58,10 +59,15 @@ def model_window(file: GgufFile) -> int:
     return int(file.of_model("context_length", 4096))
 
 
+def embedded_window(file: GgufFile) -> int:
+    """The longest text that is embedded: llama.cpp computes it in one batch, which takes memory."""
+    return min(model_window(file), MAX_EMBEDDED_TOKENS)
+
+
 def plan(file: GgufFile, weights_bytes: int, free_bytes: int, config: ModelConfig, batch_tokens: int) -> Plan:
     """Chooses; what `config` says wins and is checked.  Raises EngineFault with the numbers."""
     num_slots = config.slots or DEFAULT_SLOTS
-    window = model_window(file)
+    window = embedded_window(file) if file.of_model("pooling_type") else model_window(file)
     token_bytes = kv_bytes_per_token(attention_shape(file), config.kv_type)
     fixed_bytes = weights_bytes + fixed_compute_bytes(file, batch_tokens)
     for_tokens = int(free_bytes * LLAMACPP_USABLE) - fixed_bytes
@@ -82,7 +88,9 @@ def _rounded_up(tokens: int) -> int:
 def fixed_compute_bytes(file: GgufFile, batch_tokens: int) -> int:
     """What a batch is computed in, whatever the context."""
     width = int(file.of_model("embedding_length", 0))
-    numbers = len(file.tokens) + _BUFFERS_PER_WIDTH * width
+    # An embedding is read before the vocabulary comes in.
+    outputs = 0 if file.of_model("pooling_type") else len(file.tokens)
+    numbers = outputs + _BUFFERS_PER_WIDTH * width
     return _BASE_COMPUTE_BYTES + batch_tokens * numbers * 4
 
 

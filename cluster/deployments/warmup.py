@@ -29,9 +29,10 @@ async def start_and_measure(
     process: LlamaProcess, model: Model, config: ModelConfig, progress: Callable[[Loading], None]
 ) -> Speed:
     """Raises EngineFault."""
-    speed = await _start(process, model, config, BATCH_TOKENS, progress)
+    speed = await _start(process, model, config, model.batch_tokens, progress)
     fitting = fitting_batch(speed.prefill_tps)
-    if fitting < BATCH_TOKENS:
+    # A text to embed is one batch, however long that takes.
+    if model.pooling is None and fitting < BATCH_TOKENS:
         progress(Loading(f"starting again with batches of {fitting} tokens"))
         await process.stop()
         speed = await _start(process, model, config, fitting, progress)

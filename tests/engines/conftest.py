@@ -2,5 +2,5 @@
 
 import pytest
 
-for module in ("contract", "ids", "shapes"):
+for module in ("contract", "embeds", "ids", "shapes"):
     pytest.register_assert_rewrite(f"tests.engines.{module}")

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import cast
@@ -27,8 +28,9 @@ from cluster.wire import (
 )
 from tests.engines import claims
 from tests.engines.contract import IdsContract
-from tests.engines.kit import EngineKit
-from tests.support.checkpoints import random_gguf
+from tests.engines.embeds import Embeds
+from tests.engines.kit import EngineKit, Running
+from tests.support.checkpoints import EMBEDDING, random_gguf
 from tests.support.llama_engines import (
     ANNA,
     BEN,
@@ -77,6 +79,15 @@ class TestLlamaCpp(IdsContract):
             num_prefix_tokens=20,
             twin=random_gguf(),
         )
+
+
+class TestEmbeddings(Embeds):
+    claim = claims.LLAMACPP
+
+    @pytest.fixture
+    async def running(self) -> AsyncGenerator[Running]:
+        async with running(EMBEDDING) as (engine, facts):
+            yield Running(engine, facts, [])
 
 
 @pytest.fixture(autouse=True)
