@@ -38,21 +38,34 @@ class MlxEngine:
         progress(Loading(f"loading {settings.model}"))
         try:
             async with asyncio.timeout(self._config.load_timeout_s):
-                await self._process.start(settings, self._config.load_timeout_s)
-                told = await self._server.ask("GET", "/facts")
-                self._formats = formats.of_template(told["template"])
-                self._openings = await self._think_openings()
-                progress(Loading("warming up"))
-                speed = await mlx_warmup.measure(self._server, settings.window_tokens)
-                told |= await self._server.ask("GET", "/metrics")
-        except (TimeoutError, EngineLost, Refused) as fault:
+                told, speed = await self._load(settings, progress)
+        except TimeoutError as fault:
             raise EngineFault(
-                f"MLX loads {settings.model}, but computes nothing: {fault or 'it takes too long'}.",
-                "Try a smaller model, or another engine.",
+                f"{settings.model} did not load within {self._config.load_timeout_s:.0f} s. "
+                f"The ranks' last lines:\n{await self._process.tails()}\n",
+                "Try a smaller model, or raise `load_timeout_s`.",
+            ) from fault
+        except (EngineLost, Refused) as fault:
+            raise EngineFault(
+                f"MLX loads {settings.model}, but computes nothing: {fault}. "
+                f"The ranks' last lines:\n{await self._process.tails()}\n",
+                "Try another engine for this model.",
             ) from fault
         progress(Loading("hashing the model"))
         hashed = await asyncio.to_thread(_hash, settings.model)
         return self._take_facts(settings, told, hashed, speed)
+
+    async def _load(
+        self, settings: RankSettings, progress: Callable[[Loading], None]
+    ) -> tuple[JsonObject, Speed]:
+        """What the engine tells of itself after its first turns, and how fast they were."""
+        await self._process.start(settings)
+        told = await self._server.ask("GET", "/facts")
+        self._formats = formats.of_template(told["template"])
+        self._openings = await self._think_openings()
+        progress(Loading("warming up"))
+        speed = await mlx_warmup.measure(self._server, settings.window_tokens)
+        return told | await self._server.ask("GET", "/metrics"), speed
 
     def _take_facts(self, settings: RankSettings, told: JsonObject, hashed: str, speed: Speed) -> EngineFacts:
         self._neutral = Neutralizer(told["control_tokens"])

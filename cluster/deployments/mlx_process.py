@@ -34,25 +34,18 @@ class MlxProcess:
         assert self._server is not None, "start the engine first"
         return self._server
 
-    async def start(self, settings: RankSettings, timeout_s: float) -> None:
+    async def start(self, settings: RankSettings) -> None:
         """Returns when every rank is ready.  Raises EngineFault with a rank's last words."""
         socket = self._new_folder() / "engine.sock"
         self._server = EngineHttp(socket)
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._gang.start(await self._commands(replace(settings, socket=str(socket))))
-                while not await self._server.is_there("/facts"):
-                    if self._gang.has_died:
-                        raise _fault(await self._gang.died())
-                    await asyncio.sleep(LOOK_S)
-        except TimeoutError as fault:
-            raise EngineFault(
-                f"{settings.model} did not load within {timeout_s:.0f} s. The ranks' last lines:\n"
-                f"{await self._tails()}",
-                "Try a smaller model, or raise `load_timeout_s`.",
-            ) from fault
-        except (OSError, ConnectionError) as fault:
+            await self._gang.start(await self._commands(replace(settings, socket=str(socket))))
+        except OSError as fault:
             raise EngineFault(f"A rank could not be started: {fault}.", "See the log of its node.") from fault
+        while not await self._server.is_there("/facts"):
+            if self._gang.has_died:
+                raise _fault(await self._gang.died())
+            await asyncio.sleep(LOOK_S)
 
     def _new_folder(self) -> Path:
         folder = Path(tempfile.mkdtemp(prefix="hearth-"))
@@ -80,7 +73,8 @@ class MlxProcess:
             return [Links()] * len(hosts)
         return await asyncio.gather(*map(mlx_links.ask, hosts))
 
-    async def _tails(self) -> str:
+    async def tails(self) -> str:
+        """The last lines of all ranks."""
         tails = [await host.tail() for host in self._gang.hosts]
         return "\n".join(f"[rank {rank}]\n{tail}" for rank, tail in enumerate(tails))
 

@@ -1,9 +1,11 @@
 """`python -m cluster.deployments.mlx_server SETTINGS`: one rank, until its parent ends it."""
 
+import json
 import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from cluster.deployments.child import follow_parent
 from cluster.deployments.mlx_server.faults import give_up
@@ -36,6 +38,17 @@ def _check(settings: RankSettings) -> None:
         give_up(
             f"There is no model in {folder} (no config.json).",
             "Put the folder with its safetensors on every node that runs a part of it.",
+        )
+    _check_heads(json.loads((folder / "config.json").read_text()), settings.tensor_parallel)
+
+
+def _check_heads(config: dict[str, Any], num_parts: int) -> None:
+    text = config.get("text_config", config)
+    heads = [text[name] for name in ("num_attention_heads", "num_key_value_heads") if text.get(name)]
+    if any(num % num_parts for num in heads):
+        give_up(
+            f"The model's {' and '.join(map(str, heads))} heads do not divide into {num_parts} ranks.",
+            "Choose another `tensor_parallel`, or `pipeline_parallel`.",
         )
 
 

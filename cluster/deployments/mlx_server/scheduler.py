@@ -15,6 +15,10 @@ from cluster.deployments.mlx_server.sampler import Row, Sampler
 from cluster.deployments.mlx_server.text import Answer, Detokenizer
 from cluster.deployments.mlx_server.turns import Asked, Turn
 
+COUNTED = ("turns", "prefix_hits", "prompt_tokens", "cached_tokens", "tokens", "set_aside")
+"""Since the start: turns that began to run, those that found a prefix, their tokens, and how often one had to
+wait in the middle for room."""
+
 Done = Callable[[], None]
 
 
@@ -65,7 +69,7 @@ class Scheduler:
         self._rows: dict[int, Row] = {}
         self._done: list[Done] = []
         self._token_bytes = 0.0
-        self._counts = {"turns": 0, "prefix_hits": 0, "prompt_tokens": 0, "cached_tokens": 0, "tokens": 0}
+        self._counts = dict.fromkeys(COUNTED, 0)
 
     def run(self) -> None:
         """For ever; without work it waits for a message."""
@@ -119,10 +123,11 @@ class Scheduler:
         self._done.append(message.done)
 
     def _make_room(self) -> None:
-        """What runs may have outgrown its room: its newest waits, with its KV kept, or is given up."""
+        """What runs may have outgrown its room: the newest of it waits, with its KV kept."""
         while turn := self._room.outgrown():
             self._stop(turn)
             self._room.put_back(turn)
+            self._counts["set_aside"] += 1
 
     def _admit(self) -> None:
         while turn := self._room.next():
