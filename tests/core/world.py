@@ -7,6 +7,7 @@ Turns have a true prompt size and a true output length, which the machine does n
 from collections import deque
 
 from cluster.core.commands import (
+    Command,
     Commit,
     Drain,
     Evict,
@@ -63,8 +64,8 @@ STEP = 64
 
 class World:
     def __init__(self) -> None:
-        self.now, self.epoch, self.num_boots, self.num_turns = 0.0, 1, 0, 0
-        self.machine = RouterMachine(self.epoch)
+        self.now, self.epoch, self.num_boots, self.num_turns, self.num_rounds = 0.0, 1, 0, 0, 0
+        self.machine = self.make_machine()
         self.fronts: dict[ReplicaId, SimFront] = {}
         self.turns: dict[TurnId, SimTurn] = {}
         self.to_gateway: dict[GatewayId, deque[ToGateway]] = {
@@ -74,17 +75,23 @@ class World:
         self.to_front: dict[ReplicaId, deque[ToFront]] = {}
         self.declare()
 
+    def make_machine(self) -> RouterMachine:
+        return RouterMachine(self.epoch)
+
     def declare(self) -> None:
         self.tell(DeploymentDeclared(DeploymentId("d"), MODEL, Locality.LOCAL, Cause("config")))
 
     def tell(self, event: Event) -> None:
         for command in self.machine.handle(event, self.now):
-            if isinstance(command, ToGateway):
-                self._check_word(command)
-                self.to_gateway[command.gateway].append(command)
-            else:
-                assert not isinstance(command, ToLoader)
-                self.to_front.setdefault(command.replica, deque()).append(command)
+            self.carry(command)
+
+    def carry(self, command: Command) -> None:
+        assert not isinstance(command, ToLoader)
+        if isinstance(command, ToGateway):
+            self._check_word(command)
+            self.to_gateway[command.gateway].append(command)
+        else:
+            self.to_front.setdefault(command.replica, deque()).append(command)
 
     def _check_word(self, command: ToGateway) -> None:
         """A refusal that crosses with the gateway's own commitment is nobody's fault; any other is."""
@@ -298,7 +305,7 @@ class World:
     def new_router(self) -> None:
         """The router is lost with all it knew; commands on their way are of the old epoch and dropped."""
         self.epoch += 1
-        self.machine = RouterMachine(self.epoch)
+        self.machine = self.make_machine()
         for pending in (*self.to_gateway.values(), *self.to_front.values()):
             pending.clear()
         self.declare()
@@ -322,13 +329,14 @@ class World:
     def settle(self) -> None:
         """Lets everything run to its end: wires deliver, engines finish."""
         for _ in range(400):
-            self._round()
+            self.round()
             if all(turn.over for turn in self.turns.values()):
                 break
         for _ in range(20):  # a lost measure is given up after five seconds, a grant nobody wants after ten
-            self._round()
+            self.round()
 
-    def _round(self) -> None:
+    def round(self) -> None:
+        self.num_rounds += 1
         self.pass_time(1.0)
         self.check()
         for name in list(self.fronts):
