@@ -134,7 +134,9 @@ def _look(state: "PoolState", model: dict[str, Any]) -> dict[str, Any]:
 def _check(model: dict[str, Any]) -> None:
     """Raises CommandFailed where it will not be loaded."""
     name, reason = model["model"], printable(model["reason"])
-    if model["state"] == "failed" or not model["fits"]:
+    if not model["fits"]:  # its reason has the remedy
+        raise CommandFailed(f"{name} was not loaded: {reason}", "", FAILED)
+    if model["state"] == "failed":
         raise CommandFailed(f"{name} was not loaded: {reason}", "See: hearth logs replica", FAILED)
     if model["state"] in ("unloaded", "unloading") and not model["wanted"]:
         raise CommandFailed(f"{name} was not loaded: somebody has unloaded it again.", "", FAILED)

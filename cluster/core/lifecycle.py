@@ -14,7 +14,8 @@ A deployment's stages (the machine books its layout in every stage but the first
     LOADING, READY                       named, then no more    -> UNLOADED, or FAILED (the loader lost it)
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cluster.core.ids import NodeId
@@ -54,7 +55,8 @@ class Life:
     `num_failures`: starts that failed in a row; not tried again before `retry_at`, and rather not on the
     nodes to `avoid`.  `withdrawn`: for good.
     `why_not`: why there is no room for it now.  `starts_at`: when room is made for it, as far as known.
-    `demand`: turns, half of each forgotten in DEMAND_HALF_LIFE_S, as of `demand_at`.
+    `demand`: turns, half of each forgotten in DEMAND_HALF_LIFE_S, as of `demand_at`.  `totals`: what was
+    done, by the names of `view.LoadTotals`.
     """
 
     declared: DeploymentDeclared
@@ -84,6 +86,7 @@ class Life:
     demand: float = 0.0
     demand_at: float = 0.0
     learned_load_s: float | None = None
+    totals: Counter[str] = field(default_factory=Counter[str])
 
     @property
     def keep_warm(self) -> bool:
@@ -108,6 +111,8 @@ class Life:
         self.stage, self.since = stage, now
 
     def learn_load(self, seconds: float) -> None:
+        self.totals["num_ready"] += 1
+        self.totals["load_ms"] += round(1000 * seconds)
         known = self.learned_load_s
         self.learned_load_s = seconds if known is None else smooth(known, seconds)
 

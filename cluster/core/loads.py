@@ -166,6 +166,7 @@ def _close(
         for node, freed in held_by([victim.life.layout]).items():
             rooms.soon[node] = rooms.soon.get(node, 0) + freed
         victim.life.swapped = True
+        victim.life.totals["num_swapped"] += 1
         begin_unload(ctx, victim, cause, now)
     life.swapped = True
     ctx.count("num_swaps")

@@ -1,5 +1,7 @@
 """One model as people see it, whatever its deployments are."""
 
+from collections import Counter
+
 from cluster.core.admission import largest
 from cluster.core.context import Context
 from cluster.core.expect import no_room
@@ -7,7 +9,7 @@ from cluster.core.facts import Feature, Locality
 from cluster.core.layout import Layout
 from cluster.core.lifecycle import Life, Stage
 from cluster.core.state import Deployment, Phase, Replica, Turn
-from cluster.core.view import ModelStatus
+from cluster.core.view import LoadTotals, ModelStatus
 
 
 def model_of(ctx: Context, model: str, now: float) -> ModelStatus:
@@ -44,7 +46,15 @@ def model_of(ctx: Context, model: str, now: float) -> ModelStatus:
         node_bytes=tuple(shard.memory_bytes for shard in layout.shards) if layout is not None else (),
         wanted=life is not None and (life.asked_at is not None or any(map(_waits, turns))),
         fits=life is None or layout is not None or not no_room(ctx, model, now),
+        totals=_totals(declared),
     )
+
+
+def _totals(declared: list[Deployment]) -> LoadTotals:
+    totals = Counter[str]()
+    for each in declared:
+        totals.update(each.life.totals if each.life is not None else {})
+    return LoadTotals(**totals)
 
 
 def _waits(turn: Turn) -> bool:

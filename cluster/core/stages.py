@@ -22,6 +22,7 @@ def begin_load(ctx: Context, deployment: Deployment, layout: Layout, cause: Caus
     life.began_at, life.why_not, life.starts_at = now, "", None
     deployment.start = None
     ctx.count("num_loads")
+    life.totals["num_loads"] += 1
     _say_load(ctx, deployment, cause, now)
 
 
@@ -75,6 +76,7 @@ def count_failure(ctx: Context, deployment: Deployment, reason: str, now: float)
     life.avoid = frozenset(life.layout.nodes) if life.layout is not None else frozenset()
     life.swapped = False
     ctx.count("num_loads_failed")
+    life.totals["num_failed"] += 1
     if life.num_failures >= ctx.limits.load_tries:
         deployment.failed = reason
         life.asked_at = None
@@ -185,6 +187,7 @@ def _say_unload(ctx: Context, deployment: Deployment, life: Life, cause: Cause, 
         return
     if life.unload_said_at is None:
         ctx.count("num_unloads")
+        life.totals["num_unloads"] += 1
         life.unload_said_at = now
     elif not _due(life.unload_again_at, ctx.limits.say_again_s, now):
         return

@@ -68,6 +68,20 @@ class WaitingTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadTotals:
+    """Of one model since the router's epoch began.  `num_unloads`: also of starts that failed;
+    `num_swapped`: those that made room for another.  `num_ready`: starts that came to an end, and
+    `load_ms`: what they took together."""
+
+    num_loads: int = 0
+    num_failed: int = 0
+    num_unloads: int = 0
+    num_swapped: int = 0
+    num_ready: int = 0
+    load_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ModelStatus:
     """`state`: unloaded, loading, ready, unloading or failed (then `reason` says why).
 
@@ -103,6 +117,7 @@ class ModelStatus:
     node_bytes: tuple[int, ...] = ()
     wanted: bool = False
     fits: bool = True
+    totals: LoadTotals = LoadTotals()
 
 
 @dataclass(frozen=True, slots=True)

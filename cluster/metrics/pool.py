@@ -1,11 +1,15 @@
-"""The table's part that is read from the router's view."""
+"""The table's part that tells of nodes, replicas, the queue and turns, read from the router's view."""
 
 from collections.abc import Callable, Iterable
 
-from cluster.core.view import Counters, ModelStatus, NodeView, PoolView, ReplicaStatus, WaitingTurn
+from cluster.core.view import (
+    Counters,
+    NodeView,
+    PoolView,
+    ReplicaStatus,
+    WaitingTurn,
+)
 from cluster.metrics.metric import Kind, PoolMetric, Sample
-
-MODEL_STATES = ("unloaded", "loading", "ready", "unloading", "failed")
 
 
 def _replica(name: str, unit: str, text: str, value: Callable[[ReplicaStatus], float]) -> PoolMetric:
@@ -13,13 +17,6 @@ def _replica(name: str, unit: str, text: str, value: Callable[[ReplicaStatus], f
         return [((one.replica, one.node, one.model), value(one)) for one in view.replicas]
 
     return PoolMetric(name, Kind.GAUGE, text, unit, ("replica", "node", "model"), read=read)
-
-
-def _model(name: str, unit: str, text: str, value: Callable[[ModelStatus], float]) -> PoolMetric:
-    def read(view: PoolView) -> Iterable[Sample]:
-        return [((one.model,), value(one)) for one in view.models]
-
-    return PoolMetric(name, Kind.GAUGE, text, unit, ("model",), read=read)
 
 
 def _node(name: str, unit: str, text: str, value: Callable[[NodeView], float]) -> PoolMetric:
@@ -53,15 +50,6 @@ def _ended(view: PoolView) -> Iterable[Sample]:
     yield ("cancelled",), counts.num_turns_cancelled
 
 
-def _model_states(view: PoolView) -> Iterable[Sample]:
-    return [((one.model, state), one.state == state) for one in view.models for state in MODEL_STATES]
-
-
-def _held(view: PoolView) -> Iterable[Sample]:
-    for one in view.models:
-        yield from (((one.model, node), size) for node, size in zip(one.nodes, one.node_bytes, strict=False))
-
-
 def _free_tokens(replica: ReplicaStatus) -> int:
     return max(0, replica.capacity.kv_tokens - replica.reserved_tokens - replica.resident_tokens)
 
@@ -70,7 +58,7 @@ def _longest(seconds: Iterable[float]) -> float:
     return max(seconds, default=0.0)
 
 
-POOL_METRICS: tuple[PoolMetric, ...] = (
+ROUTER_METRICS: tuple[PoolMetric, ...] = (
     PoolMetric(
         "hearth_router_epoch",
         Kind.GAUGE,
@@ -101,37 +89,6 @@ POOL_METRICS: tuple[PoolMetric, ...] = (
         "bytes",
         "Memory of the node that loaded models hold.",
         lambda one: one.held_bytes,
-    ),
-    PoolMetric(
-        "hearth_model_state",
-        Kind.GAUGE,
-        "1 for the state the model is in, 0 for the others.",
-        "states",
-        ("model", "state"),
-        read=_model_states,
-    ),
-    _model(
-        "hearth_model_window_tokens",
-        "tokens",
-        "Longest turn a client may send; 0 where it is not known.",
-        lambda one: one.window_tokens,
-    ),
-    _model(
-        "hearth_model_replicas", "replicas", "Replicas that serve the model.", lambda one: one.num_replicas
-    ),
-    _model(
-        "hearth_model_turns_running",
-        "turns",
-        "Turns of the model that run.",
-        lambda one: one.num_running,
-    ),
-    PoolMetric(
-        "hearth_model_held_bytes",
-        Kind.GAUGE,
-        "Memory that the model holds on the node.",
-        "bytes",
-        ("model", "node"),
-        read=_held,
     ),
     _replica(
         "hearth_replica_kv_capacity_tokens",
@@ -277,20 +234,6 @@ POOL_METRICS: tuple[PoolMetric, ...] = (
         "replicas",
         "Replicas whose engine, or a rank of whose gang, ended without being asked; they start again.",
         lambda one: one.num_replicas_lost,
-    ),
-    _total("hearth_model_loads_total", "loads", "Starts of models.", lambda one: one.num_loads),
-    _total(
-        "hearth_model_load_failures_total",
-        "loads",
-        "Starts that failed, and loaded models that were lost.",
-        lambda one: one.num_loads_failed,
-    ),
-    _total("hearth_model_unloads_total", "unloads", "Models unloaded.", lambda one: one.num_unloads),
-    _total(
-        "hearth_model_swaps_total",
-        "swaps",
-        "Models unloaded to make room for another.",
-        lambda one: one.num_swaps,
     ),
     _total(
         "hearth_model_swap_seconds_total",

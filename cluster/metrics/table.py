@@ -8,9 +8,10 @@ Names begin with `hearth_`, name their base unit and end in `_total` where they 
 
 from cluster.metrics.engines import ENGINE_METRICS
 from cluster.metrics.metric import Kind, Metric
-from cluster.metrics.pool import POOL_METRICS as ROUTER_METRICS
+from cluster.metrics.models import MODEL_METRICS
+from cluster.metrics.pool import ROUTER_METRICS
 
-POOL_METRICS = (*ROUTER_METRICS, *ENGINE_METRICS)
+POOL_METRICS = (*ROUTER_METRICS, *MODEL_METRICS, *ENGINE_METRICS)
 
 _WAIT_BUCKETS_S = (
     0.005,

@@ -2,11 +2,13 @@
 
 from dashboards.source.page import Page
 from dashboards.source.panel import Look, Panel, Query
-from dashboards.source.queries import MODEL, gateway_rate, pool, pool_rate, quantile, replica
+from dashboards.source.queries import MODEL, gateway_rate, models_rate, pool, pool_rate, quantile, replica
 
 _STATE = pool("hearth_model_state", "model, state", MODEL)
 _HELD = pool("hearth_model_held_bytes", "model, node", MODEL)
 _SWAPPING = pool_rate("hearth_model_swap_seconds_total")
+_LOAD_S = pool_rate("hearth_model_load_seconds_total", "model", MODEL)
+_LOADS_DONE = pool_rate("hearth_model_loads_done_total", "model", MODEL)
 _LOAD_WAIT = "hearth_gateway_model_load_wait_seconds"
 
 
@@ -91,11 +93,24 @@ MODELS = (
         "A swap unloads one model to make room for another.",
         "suffix: /min",
         (
-            Query(f"60 * {pool_rate('hearth_model_loads_total')}", "loads"),
-            Query(f"60 * {pool_rate('hearth_model_unloads_total')}", "unloads"),
-            Query(f"60 * {pool_rate('hearth_model_swaps_total')}", "swaps"),
-            Query(f"60 * {pool_rate('hearth_model_load_failures_total')}", "failed"),
+            Query(f"60 * {models_rate('hearth_model_loads_total')}", "loads"),
+            Query(f"60 * {models_rate('hearth_model_unloads_total')}", "unloads"),
+            Query(f"60 * {models_rate('hearth_model_swaps_total')}", "swaps"),
+            Query(f"60 * {models_rate('hearth_model_load_failures_total')}", "failed"),
         ),
+    ),
+    Panel(
+        "Time of a load",
+        "From the start of a model until it is ready, the mean.",
+        "s",
+        (Query(f"{_LOAD_S} / ({_LOADS_DONE} > 0)", "{{model}}"),),
+    ),
+    Panel(
+        "Swaps by model",
+        "How often it was unloaded to make room for another.",
+        "suffix: /min",
+        (Query(f"60 * {pool_rate('hearth_model_swaps_total', 'model', MODEL)}", "{{model}}"),),
+        Look.STACK,
     ),
     Panel(
         "Wait for a model to load",

@@ -23,6 +23,11 @@ def pool_rate(metric: str, by: str = "", where: str = "") -> str:
     return f"{reduced} (rate({metric}{where}{OVER}))"
 
 
+def models_rate(metric: str) -> str:
+    """How much a pool counter of each model grows in a second, of all models chosen."""
+    return f"sum({pool_rate(metric, 'model', MODEL)})"
+
+
 def gateway_rate(metric: str, by: str, where: str = "") -> str:
     """How much a counter of the gateways, added up, grows in a second."""
     return f"sum by ({by}) (rate({metric}{where}{OVER}))"

@@ -70,3 +70,20 @@ def test_an_engine_that_dies_is_counted_and_one_that_is_unloaded_is_not() -> Non
     assert drive.machine.view(drive.now).counters.num_replicas_lost == 0
     drive.tell(ReplicaGone(ReplicaId("a"), BootId(drive.boots.pop("a")), "the engine died", CAUSE))
     assert drive.machine.view(drive.now).counters.num_replicas_lost == 1
+
+
+def test_each_model_counts_its_own_loads() -> None:
+    drive = home(4)
+    drive.loads("a")
+    drive.model("b", 4)
+    drive.load("b")
+    drive.seconds(3)
+    drive.fails("b")
+    drive.seconds(6)
+    drive.started("b")
+    a, b = drive.status("a").totals, drive.status("b").totals
+    assert (a.num_loads, a.num_ready, a.num_unloads, a.num_swapped, a.num_failed) == (1, 1, 1, 1, 0)
+    assert (b.num_loads, b.num_ready, b.num_unloads, b.num_swapped, b.num_failed) == (2, 1, 1, 0, 1), (
+        "what was left of a failed start is unloaded"
+    )
+    assert b.load_ms > 0

@@ -16,7 +16,7 @@ import httpx
 import yaml
 from aiohttp import web
 
-from cluster.core.view import Counters, PoolView
+from cluster.core.view import Counters, LoadTotals, PoolView
 from cluster.metrics import CONTENT_TYPE, GatewayCounters, render
 from tests.console.pools import HOME, ON_ITS_WAY
 from tests.console.stand_in import serving
@@ -72,7 +72,9 @@ class Gateway:
 def busy(step: int) -> PoolView:
     """`HOME` after `step` steps of work, with a model on its way."""
     counters = Counters(**{each.name: (number + 1) * step for number, each in enumerate(fields(Counters))})
-    home = replace(HOME, models=(*HOME.models, ON_ITS_WAY))
+    totals = LoadTotals(3 * step, step, 2 * step, step, 2 * step, 9000 * step)
+    models = (replace(model, totals=totals) for model in (*HOME.models, ON_ITS_WAY))
+    home = replace(HOME, models=tuple(models))
     return replace(home, counters=replace(counters, cached_tokens=9 * step, prompt_tokens=10 * step))
 
 
