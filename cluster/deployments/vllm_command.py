@@ -82,7 +82,9 @@ def _arguments(plan: Plan) -> list[str]:
     arguments += ["--enable-prompt-tokens-details", "--disable-uvicorn-access-log"]
     if not plan.on_cards:
         arguments += ["--enforce-eager", "--block-size", str(CPU_BLOCK_TOKENS)]
-        arguments += ["--max-num-batched-tokens", str(max(CPU_BATCH_TOKENS, plan.num_slots))]
+        # A text to embed is one batch, however long it is.
+        longest = plan.window_tokens if plan.embeds else 0
+        arguments += ["--max-num-batched-tokens", str(max(CPU_BATCH_TOKENS, plan.num_slots, longest))]
     if plan.exact:
         arguments += ["--dtype", "float32"]
     if plan.embeds:

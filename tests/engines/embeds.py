@@ -31,7 +31,7 @@ async def vectors_of_llamacpp(gguf: Path) -> Sequence[Sequence[float]]:
 
 
 class Embeds:
-    """For engines that run the embedding model of `checkpoints`; `running` is the test class's own fixture."""
+    """For engines that run the embedding model of `checkpoints`; `running` is their test class's own."""
 
     claim: Claim = UNNAMED
 
