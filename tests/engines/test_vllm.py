@@ -123,6 +123,8 @@ class TestOneRank(VllmContract):
 
 
 class TestTwoRanks(VllmContract):
+    claim = claims.VLLM_TP2
+
     @pytest.fixture(scope="class")
     @classmethod
     def kit(cls) -> EngineKit:
