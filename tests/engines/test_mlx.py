@@ -22,7 +22,7 @@ from tests.support.mlx_engines import kit_of, metrics_of, mlx, pids_of, started
 
 pytestmark = [pytest.mark.needs_mlx, pytest.mark.asyncio(loop_scope="module")]
 
-QUESTIONS = ("What is there?", "Hello!", "Use the switch.", "🦊 says", "a b c d e f g", "Is it on?")
+QUESTIONS = ("What is there?", "🦊 says", "a b c d e f g")
 LIGHTS = "Count the lights in the house, one after another, and say which are on. "
 
 Answers = dict[Path, list[tuple[int, ...]]]
@@ -46,21 +46,8 @@ async def greedy(engine: Engine) -> list[tuple[int, ...]]:
     return [(await answer(engine, request)).ids for request in requests]
 
 
-class MlxContract(IdsContract):
-    """All of the contract on one engine, started again where a test ended it."""
-
-    @pytest_asyncio.fixture(scope="class", loop_scope="module")
-    @classmethod
-    async def shared(cls, kit: EngineKit) -> AsyncGenerator[Shared]:
-        shared = Shared(kit)
-        try:
-            yield shared
-        finally:
-            await shared.close()
-
-    @pytest_asyncio.fixture(loop_scope="module")
-    async def running(self, shared: Shared) -> Running:
-        return await shared.running()
+class AnyRanks:
+    """Named as the last base: pytest takes its tests before those that end the engine."""
 
     @shows(Ability.TURNS)
     async def test_greedy_ids_are_those_of_one_rank(self, engine: Engine, of_one_rank: Answers) -> None:
@@ -91,13 +78,8 @@ class MlxContract(IdsContract):
         assert max(used) <= 0.03, f"{used} s of one second"
 
 
-class TestOneRank(MlxContract):
-    claim = claims.MLX
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def kit(cls) -> EngineKit:
-        return kit_of(checkpoints.random_hf(), checkpoints.random_gguf())
+class Alone(AnyRanks):
+    """What rank 0 alone decides."""
 
     async def test_a_seed_repeats_an_answer(self, engine: Engine) -> None:
         async def ids(**chosen: Any) -> tuple[int, ...]:  # noqa: ANN401
@@ -151,7 +133,33 @@ class TestOneRank(MlxContract):
         assert (failed(answered).status, failed(answered).code) == (400, "invalid_request")
 
 
-class TestTwoRanksByTensors(MlxContract):
+class MlxContract(IdsContract):
+    """All of the contract on one engine, started again where a test ended it."""
+
+    @pytest_asyncio.fixture(scope="class", loop_scope="module")
+    @classmethod
+    async def shared(cls, kit: EngineKit) -> AsyncGenerator[Shared]:
+        shared = Shared(kit)
+        try:
+            yield shared
+        finally:
+            await shared.close()
+
+    @pytest_asyncio.fixture(loop_scope="module")
+    async def running(self, shared: Shared) -> Running:  # ty: ignore[incompatible-attribute-override]
+        return await shared.running()
+
+
+class TestOneRank(MlxContract, Alone):
+    claim = claims.MLX
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def kit(cls) -> EngineKit:
+        return kit_of(checkpoints.random_hf(), checkpoints.random_gguf())
+
+
+class TestTwoRanksByTensors(MlxContract, AnyRanks):
     claim = claims.MLX_TP2
 
     @pytest.fixture(scope="class")
@@ -160,7 +168,7 @@ class TestTwoRanksByTensors(MlxContract):
         return kit_of(checkpoints.random_hf(), checkpoints.random_gguf(), tensor_parallel=2, killed=1)
 
 
-class TestTwoRanksByLayers(MlxContract):
+class TestTwoRanksByLayers(MlxContract, AnyRanks):
     claim = claims.MLX_PP2
 
     @pytest.fixture(scope="class")

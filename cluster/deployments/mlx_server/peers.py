@@ -39,6 +39,10 @@ class Leader:
             except OSError as fault:
                 raise PeersLost(f"a rank is gone: {fault}") from fault
 
+    def close(self) -> None:
+        for peer in self._peers:
+            peer.close()
+
 
 class Follower:
     """Another rank's end."""
@@ -53,6 +57,9 @@ class Follower:
             raise PeersLost(f"a message of {num_bytes} bytes")
         operations, steps = msgpack.unpackb(_read(self._leader, num_bytes))
         return operations, steps
+
+    def close(self) -> None:
+        self._leader.close()
 
 
 def lead(control: str, secret: str, num_peers: int, timeout_s: float) -> Leader:
