@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cluster.core.errors import ContextLengthExceeded, InvalidField
+from cluster.core.errors import ContextLengthExceeded, InputTooLong, InvalidField
 from cluster.core.facts import Capacity, Feature, Locality, Speed
 from cluster.core.ids import SessionKey
 from cluster.deployments import constrained, fake_rank, fake_text
@@ -246,6 +246,8 @@ class FakeEngine:
         self._alive()
         if Feature.EMBEDDINGS not in self.settings.features:
             raise InvalidField("model", "this model makes no embeddings.", "Use one that does.")
+        if max(len(text.encode()) for text in request.inputs) >= self.settings.window_tokens:
+            raise InputTooLong(self.settings.window_tokens)
         sums = [hashlib.sha256(text.encode()).digest()[:8] for text in request.inputs]
         vectors = tuple(tuple(byte / 255 for byte in row) for row in sums)
         return Embeddings(vectors, sum(len(text.encode()) for text in request.inputs))

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 from cluster.config import UpstreamConfig
-from cluster.core.errors import InvalidField, InvalidRequest
+from cluster.core.errors import InputTooLong, InvalidField, InvalidRequest
 from cluster.core.events import Capacity, Feature, Locality, Speed
 from cluster.core.ids import SessionKey
 from cluster.deployments import formats, sse
@@ -181,6 +181,8 @@ class UpstreamEngine:
             answer = await self._ask("POST", "/v1/embeddings", body)
         except UpstreamError as fault:
             told = failure(fault, self._config.name, self._window, 0)
+            if told.code == InputTooLong.code:
+                raise InputTooLong(self._window) from fault
             raise InvalidRequest(told.message) if told.status == 400 else EngineLost(told.message) from fault
         items = sorted(answer["data"], key=lambda item: item.get("index", 0))
         vectors = tuple(tuple(item["embedding"]) for item in items)

@@ -41,7 +41,7 @@ class Ability(StrEnum):
 
 @dataclass(frozen=True)
 class Claim:
-    """A column of the table.  `lacks`: why, in a few words that follow "no: "."""
+    """A column of the table.  `lacks`: what it cannot do, and why, in a few words."""
 
     engine: str
     lacks: Mapping[Ability, str] = field(default_factory=dict[Ability, str])
@@ -61,21 +61,22 @@ def shows(ability: Ability) -> Callable[[Test], Test]:
 UNNAMED = Claim("")
 """Of an engine that is not in the table."""
 
-_SEES_NOTHING = {Ability.IMAGES: "no model here sees"}
+_READS = {Ability.IMAGES: "text alone"}
 _THEIRS = "the server's own affair"
+_ONE_RANK = {Ability.EMBEDDINGS: "tried on one rank alone, where such models fit"}
 
-LLAMACPP = Claim("llama.cpp", _SEES_NOTHING)
+LLAMACPP = Claim("llama.cpp", _READS)
 
 _VLLM = {
-    **_SEES_NOTHING,
-    Ability.PROGRESS: "it is silent until the first token",
+    **_READS,
+    Ability.PROGRESS: "silent until the first token",
     Ability.EVICTS: "reused when it needs the room",
 }
 VLLM = Claim("vLLM", _VLLM)
-VLLM_TP2 = Claim("vLLM, 2 ranks", _VLLM)
-VLLM_TWO_HOSTS = Claim("vLLM, 2 hosts", _VLLM)
+VLLM_TP2 = Claim("vLLM, 2 ranks", _VLLM | _ONE_RANK)
+VLLM_TWO_HOSTS = Claim("vLLM, 2 hosts", _VLLM | _ONE_RANK)
 
-_MLX = {**_SEES_NOTHING, Ability.EMBEDDINGS: "mlx-lm has none"}
+_MLX = {**_READS, Ability.EMBEDDINGS: "none in mlx-lm"}
 MLX = Claim("MLX", _MLX)
 MLX_TP2 = Claim("MLX, 2 ranks by tensors", _MLX)
 MLX_PP2 = Claim("MLX, 2 ranks by layers", _MLX)
@@ -83,10 +84,10 @@ MLX_PP2 = Claim("MLX, 2 ranks by layers", _MLX)
 UPSTREAM = Claim(
     "upstream",
     {
-        **_SEES_NOTHING,
-        Ability.IDS: "it tells them at the end",
-        Ability.CONTINUES: "it tells no ids, so a lost answer begins anew",
-        Ability.SAME_IDS: "it tells no ids",
+        Ability.IMAGES: "passed on where the server says that its model sees",
+        Ability.IDS: "told at the end",
+        Ability.CONTINUES: "no ids, so a lost answer begins anew",
+        Ability.SAME_IDS: "no ids",
         Ability.PREFIX: "counted where the server tells",
         Ability.TENANTS: _THEIRS,
         Ability.EVICTS: _THEIRS,
@@ -95,4 +96,4 @@ UPSTREAM = Claim(
         Ability.KV: "estimated from `max_concurrency` and the window",
     },
 )
-FAKE = Claim("fake", {Ability.IMAGES: "it has no eyes", Ability.SAME_IDS: "it has no weights"})
+FAKE = Claim("fake", {Ability.IMAGES: "text alone", Ability.SAME_IDS: "no weights"})

@@ -158,6 +158,10 @@ class _Ordinary:
     async def test_it_tells_whether_it_knows_its_memory(self, facts: EngineFacts) -> None:
         assert facts.capacity.estimated != self.claim.has(Ability.KV)
 
+    @shows(Ability.IDS)
+    async def test_a_size_is_known_before_or_not_at_all(self, engine: Engine, facts: EngineFacts) -> None:
+        assert ((await engine.prepare(ask("x"))).tokens is not None) == self.claim.has(Ability.IDS)
+
     @shows(Ability.CONTINUES)
     async def test_ids_are_taken_or_refused(self, engine: Engine, facts: EngineFacts) -> None:
         request = replace(ask("x"), messages=None, ids=(65, 66, 67))
@@ -182,7 +186,6 @@ class _Ordinary:
             with pytest.raises(InvalidRequest):
                 await engine.prepare(wanted[feature])
 
-    @shows(Ability.EMBEDDINGS)
     async def test_embeddings_are_one_vector_an_input_or_a_refusal(
         self, engine: Engine, facts: EngineFacts
     ) -> None:

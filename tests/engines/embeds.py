@@ -35,6 +35,12 @@ class Embeds:
 
     claim: Claim = UNNAMED
 
+    async def vectors(self) -> Sequence[Sequence[float]]:
+        """Of the texts."""
+        vectors = await vectors_of_llamacpp(embedding_gguf())
+        assert all(sum(x * x for x in vector) == pytest.approx(1, abs=1e-4) for vector in vectors)
+        return vectors
+
     @shows(Ability.EMBEDDINGS)
     async def test_a_vector_comes_for_each_text(self, running: Running) -> None:
         async with served(running) as pool:
@@ -43,10 +49,9 @@ class Embeds:
             )
         vectors = [item.embedding for item in answer.data]
         assert [item.index for item in answer.data] == [0, 1, 2, 3]
-        assert all(sum(x * x for x in vector) == pytest.approx(1, abs=1e-4) for vector in vectors)
         assert vectors[0] == pytest.approx(vectors[3], abs=1e-5) != vectors[1]
         assert answer.usage.prompt_tokens == answer.usage.total_tokens > len(TEXTS)
-        for vector, wanted in zip(vectors, await vectors_of_llamacpp(embedding_gguf()), strict=True):
+        for vector, wanted in zip(vectors, await self.vectors(), strict=True):
             assert vector == pytest.approx(wanted, abs=1e-5)
 
     @shows(Ability.EMBEDDINGS)
@@ -89,6 +94,10 @@ class Embeds:
             with pytest.raises(BadRequestError) as caught:
                 await pool.openai.embeddings.create(model=running.facts.model, input="x", dimensions=16)
         assert caught.value.param == "dimensions"
+
+
+class OwnEmbeds(Embeds):
+    """For those that the pool starts itself."""
 
     @shows(Ability.EMBEDDINGS)
     async def test_a_model_that_embeds_does_not_converse(self, running: Running) -> None:

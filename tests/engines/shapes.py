@@ -242,6 +242,14 @@ class Shapes:
             answer = await ask(pool, running, IS_ON, response_format=STRICT)
         assert isinstance(json.loads(answer.choices[0].message.content or "")["on"], bool)
 
+    @shows(Ability.STOPS)
+    async def test_a_stop_string_ends_an_answer(self, running: Running) -> None:
+        async with served(running) as pool:
+            whole = (await ask(pool, running, WHAT, max_tokens=24)).choices[0].message.content or ""
+            cut = await ask(pool, running, WHAT, max_tokens=24, stop=[whole[4:7]])
+        assert cut.choices[0].message.content == whole[: whole.index(whole[4:7])]
+        assert cut.choices[0].finish_reason == "stop"
+
     @shows(Ability.IMAGES)
     async def test_an_image_is_refused_where_nobody_sees(self, running: Running) -> None:
         image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}

@@ -1,6 +1,7 @@
 """The fake engine: it keeps the contract, and fails as it is told."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -10,10 +11,11 @@ from cluster.core.facts import Feature
 from cluster.core.ids import SessionKey
 from cluster.deployments.engine import Engine, EngineLost
 from cluster.deployments.fake import FakeEngine, FakeSettings
-from cluster.wire import Delta, Tokens
+from cluster.wire import Delta, EmbedRequest, Tokens
 from tests.engines import claims
 from tests.engines.contract import IdsContract
-from tests.engines.kit import EngineKit, answer, ask, failed, rest_of
+from tests.engines.embeds import TEXTS, OwnEmbeds
+from tests.engines.kit import EngineKit, Running, answer, ask, failed, rest_of
 from tests.engines.shapes import ANSWERS
 
 SETTINGS = FakeSettings(
@@ -51,6 +53,20 @@ class TestFake(IdsContract):
             control_words=("<|user|>", "<|im_end|>"),
             num_prefix_tokens=8,
         )
+
+
+class TestEmbeddings(OwnEmbeds):
+    claim = claims.FAKE
+
+    @pytest.fixture
+    async def running(self) -> Running:
+        engine = FakeEngine(FakeSettings(features=frozenset({Feature.EMBEDDINGS})))
+        return Running(engine, await engine.start(lambda _: None), [])
+
+    async def vectors(self) -> Sequence[Sequence[float]]:
+        """Its own, which mean nothing."""
+        running = await fake(FakeSettings())
+        return (await running.embed(EmbedRequest("turn", SessionKey("t", "e"), "fake", TEXTS))).vectors
 
 
 async def fake(settings: FakeSettings) -> FakeEngine:

@@ -28,7 +28,7 @@ from cluster.wire import (
 )
 from tests.engines import claims
 from tests.engines.contract import IdsContract
-from tests.engines.embeds import Embeds
+from tests.engines.embeds import OwnEmbeds
 from tests.engines.kit import EngineKit, Running
 from tests.support.checkpoints import EMBEDDING, random_gguf
 from tests.support.llama_engines import (
@@ -81,7 +81,7 @@ class TestLlamaCpp(IdsContract):
         )
 
 
-class TestEmbeddings(Embeds):
+class TestEmbeddings(OwnEmbeds):
     claim = claims.LLAMACPP
 
     @pytest.fixture

@@ -19,8 +19,9 @@ from cluster.wire import (
 )
 from tests.engines import claims
 from tests.engines.contract import EngineContract
-from tests.engines.kit import EngineKit
-from tests.support.checkpoints import random_gguf
+from tests.engines.embeds import Embeds
+from tests.engines.kit import EngineKit, Running
+from tests.support.checkpoints import EMBEDDING, embedding_gguf, random_gguf
 from tests.support.upstreams import (
     answer,
     llama_server,
@@ -54,6 +55,20 @@ class TestUpstream(EngineContract):
                 kill=kill,
                 leftovers=lambda _: [],
             )
+
+
+class TestEmbeddings(Embeds):
+    claim = claims.UPSTREAM
+
+    @pytest.fixture
+    async def running(self, tmp_path: Path) -> AsyncGenerator[Running]:
+        pooling = EMBEDDING.pooling
+        async with (
+            llama_server(tmp_path, embedding_gguf(), pooling) as (url, _),
+            started(url, max_concurrency=2) as (engine, facts),
+        ):
+            assert Feature.EMBEDDINGS in facts.features
+            yield Running(engine, facts, [])
 
 
 async def test_a_real_server_answers_as_an_upstream(tmp_path: Path) -> None:

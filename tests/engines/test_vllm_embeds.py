@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from tests.engines import claims
-from tests.engines.embeds import Embeds
+from tests.engines.embeds import OwnEmbeds
 from tests.engines.kit import Running
 from tests.support.checkpoints import embedding_hf
 from tests.support.vllm_engines import leftovers, vllm_of
@@ -25,7 +25,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
         yield
 
 
-class TestEmbeddings(Embeds):
+class TestEmbeddings(OwnEmbeds):
     claim = claims.VLLM
 
     @pytest_asyncio.fixture(scope="class", loop_scope="module")

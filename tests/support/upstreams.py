@@ -58,8 +58,13 @@ async def started(
 
 
 @asynccontextmanager
-async def llama_server(tmp_path: Path, model: Path | None = None) -> AsyncGenerator[tuple[str, child.Child]]:
-    """A llama.cpp as a person starts it by hand: on a port.  `model` None: a tiny one."""
+async def llama_server(
+    tmp_path: Path, model: Path | None = None, pooling: int | None = None
+) -> AsyncGenerator[tuple[str, child.Child]]:
+    """A llama.cpp as a person starts it by hand: on a port.  `model` None: a tiny one.
+
+    `pooling`: of a model that embeds, llama.cpp's number of how.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -70,7 +75,9 @@ async def llama_server(tmp_path: Path, model: Path | None = None) -> AsyncGenera
         port=port,
         context_tokens=2048,
         num_slots=2,
-        batch_tokens=128,
+        batch_tokens=2048 if pooling else 128,
+        pooling=pooling,
+        exact=pooling is not None,
         kv_type="f32",
         threads=1,
         save_path=f"{tmp_path}/",
