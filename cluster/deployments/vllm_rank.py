@@ -4,8 +4,10 @@ vLLM spawns its engine core and its workers by `multiprocessing`, which imports 
 them, as `__mp_main__`: so each dies with the process that spawned it, and with each that it spawned itself.
 """
 
+import itertools
 import multiprocessing
 import os
+import socket
 import sys
 import threading
 import time
@@ -31,14 +33,23 @@ def main(arguments: Sequence[str]) -> None:
     if os.environ.get(OFFLINE_ENV) != "1":
         _go_offline(arguments)
     _prepare(os.environ, _addresses())
-    sys.argv = ["vllm", *arguments]
-    if "--headless" in arguments:
-        from vllm.entrypoints.cli.main import main as serve
+    meeting = _open_meeting(arguments) if "--master-addr" in arguments else None
+    _serve(arguments)
+    del meeting
 
-        sys.argv.insert(1, "serve")
-    else:
-        from vllm.entrypoints.launchers.api_server.entry import main as serve
-    serve()
+
+def _serve(arguments: Sequence[str]) -> None:
+    """`vllm serve`, whose own program asks for a distribution that the CPU build does not have."""
+    from vllm.entrypoints.cli.serve import ServeSubcommand
+    from vllm.entrypoints.serve.utils.api_utils import cli_env_setup
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    cli_env_setup()
+    serve, parser = ServeSubcommand(), FlexibleArgumentParser()
+    serve.subparser_init(parser.add_subparsers(dest="subparser"))
+    parsed = parser.parse_args([serve.name, *arguments])
+    serve.validate(parsed)
+    serve.cmd(parsed)
 
 
 def _go_offline(arguments: Sequence[str]) -> NoReturn:
@@ -50,6 +61,20 @@ def _go_offline(arguments: Sequence[str]) -> NoReturn:
     replaced = [*arguments[:at], str(folder), *arguments[at + 1 :]]
     command = [sys.executable, "-m", "cluster.deployments.vllm_rank", *replaced]
     os.execve(sys.executable, command, {**os.environ, PARENT_ENV: str(os.getppid()), OFFLINE_ENV: "1"})
+
+
+def _open_meeting(arguments: Sequence[str]) -> object:
+    """The store where ranks of several nodes meet; keep it.  A worker's own would listen on all addresses."""
+    from torch.distributed import TCPStore
+
+    os.environ["TORCHELASTIC_USE_AGENT_STORE"] = str(True)
+    if "--headless" in arguments:
+        return None
+    options = dict(itertools.pairwise(arguments))
+    address, port = options["--master-addr"], int(options["--master-port"])
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.create_server((address, port), family=family)
+    return TCPStore(address, port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())
 
 
 def _join_the_line() -> None:

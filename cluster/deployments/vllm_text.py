@@ -21,6 +21,10 @@ class Text:
     def decode(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(list(ids), skip_special_tokens=True)
 
+    def encode(self, text: str) -> list[int]:
+        """As it stands: no start token is added."""
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
     def answer(self, prompt: Sequence[int], stop: Sequence[str]) -> Answer:
         return Answer(Detokenizer(self.decode, prompt, bytewise=self._is_bytewise), stop)
 
