@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from rich.console import Console
 from rich.markup import escape
 
 from cluster.cli.terminal import err
@@ -27,12 +28,12 @@ def _replica_words(replica: dict[str, Any], num_replicas: int) -> str:
 
 
 class Progress:
-    """Stages, one after the other, written to stderr.  `quiet`: nothing is written."""
+    """Stages, one after the other, written to `console`.  `quiet`: nothing is written."""
 
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._spins = err.is_terminal and not quiet
-        self._status = err.status("", spinner="dots")
+    def __init__(self, quiet: bool, console: Console = err) -> None:
+        self._quiet, self._console = quiet, console
+        self._spins = console.is_terminal and not quiet
+        self._status = console.status("", spinner="dots")
         self._stage, self._step, self._began = "", "", 0.0
 
     def __enter__(self) -> Self:
@@ -54,14 +55,14 @@ class Progress:
         if self._spins:
             self._show(words)
         else:
-            err.print(words)
+            self._console.print(words)
 
     def step(self, words: str, share: str = "") -> None:
         """Says how far the stage is: redrawn on a terminal, a line for each new step anywhere else."""
         if self._spins:
             self._show(f"{self._stage}: {words} {share}  {time.monotonic() - self._began:.0f} s")
         elif words != self._step and not self._quiet:
-            err.print(f"{self._stage}: {words}", markup=False)
+            self._console.print(f"{self._stage}: {words}", markup=False)
         self._step = words
 
     def loading(self, replicas: Sequence[dict[str, Any]], waiting_for: Sequence[str]) -> None:
@@ -83,5 +84,7 @@ class Progress:
     def _finish(self) -> None:
         if self._stage and self._spins:
             self.pause()
-            err.print(f"[green]✓[/] {escape(self._stage)} [dim]{time.monotonic() - self._began:.1f} s[/]")
+            self._console.print(
+                f"[green]✓[/] {escape(self._stage)} [dim]{time.monotonic() - self._began:.1f} s[/]"
+            )
         self._stage = ""
