@@ -3,7 +3,7 @@
 from cluster.core import life
 from cluster.core.admission import need_of
 from cluster.core.context import Context
-from cluster.core.errors import HearthError, ReplicaLost
+from cluster.core.errors import ContextLengthExceeded, HearthError, ReplicaLost
 from cluster.core.events import (
     FirstToken,
     GatewayUp,
@@ -130,7 +130,7 @@ def refused(ctx: Context, event: GrantRefused, now: float) -> None:
     if replica is not None:
         replica.take_back(event.lease)
         replica.draining |= event.reason == DRAINING
-        replica.doubted |= event.reason != DRAINING
+        replica.doubted |= event.reason not in (DRAINING, ContextLengthExceeded.code)
     if event.prompt_tokens is not None:
         turn.prompt_tokens, turn.measured = event.prompt_tokens, True
     ctx.requeue(turn, now)

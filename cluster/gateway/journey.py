@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
-from cluster.core.errors import ReplicaLost
+from cluster.core.errors import ContextLengthExceeded, ReplicaLost
 from cluster.gateway.answer import Answer
 from cluster.gateway.fronts import FrontLost, Fronts
 from cluster.gateway.pieces import Piece, Placed
@@ -26,6 +26,7 @@ class Journey:
         self._counters, self._sink = counters, sink
         self._model = answer.request.model
         self._has_started, self._engine = False, ""
+        self._is_too_long = False
 
     async def run(self) -> None:
         """Returns when the client has its whole answer.  Raises HearthError."""
@@ -101,12 +102,20 @@ class Journey:
         await self._sink(finished)
 
     async def _failed(self, grant: Grant, failed: Failed) -> None:
-        if failed.code in NOT_BOOKED:
+        if failed.code in NOT_BOOKED or self._may_fit_elsewhere(failed):
             self._waiting.refused(grant, failed.code, failed.prompt_tokens)
         elif is_clients_fault(failed):
             raise error_of(failed)
         else:
             await self._lost(grant, preempted=False)
+
+    def _may_fit_elsewhere(self, failed: Failed) -> bool:
+        """Whether the prompt, whose exact size only this replica has found, may fit a larger one: the router
+        is asked once, and refuses the turn itself where none is."""
+        if failed.code != ContextLengthExceeded.code or failed.prompt_tokens is None:
+            return False
+        is_new, self._is_too_long = not self._is_too_long and not self._answer.has_begun, True
+        return is_new
 
     async def _lost(self, grant: Grant, preempted: bool) -> None:
         """Goes on elsewhere, where that is possible."""
