@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 from cluster.config import ModelConfig
@@ -10,7 +11,7 @@ from cluster.core.errors import ContextLengthExceeded, InvalidField
 from cluster.core.facts import Capacity, Feature, Locality, Speed
 from cluster.core.ids import SessionKey
 from cluster.core.layout import Layout
-from cluster.deployments import constrained, formats, mlx_turn, mlx_warmup, model_hash
+from cluster.deployments import constrained, formats, hf_files, mlx_turn, mlx_warmup, model_hash
 from cluster.deployments.engine import EngineFacts, EngineFault, EngineLost, Loading, Prompt
 from cluster.deployments.engine_http import EngineHttp, Refused
 from cluster.deployments.gang import Host
@@ -35,10 +36,13 @@ class MlxEngine:
 
     async def start(self, progress: Callable[[Loading], None]) -> EngineFacts:
         settings = _settings(self._config, self._layout, self._num_ranks)
-        progress(Loading(f"loading {settings.model}"))
+        folder = await asyncio.to_thread(hf_files.find_folder, settings.model, progress)
+        settings = replace(settings, model=str(folder))
+        folder = await asyncio.to_thread(hf_files.find_folder, settings.model, progress)
+        progress(Loading(f"loading {folder.name}"))
         try:
             async with asyncio.timeout(self._config.load_timeout_s):
-                told, speed = await self._load(settings, progress)
+                told, speed = await self._load(settings, folder, progress)
         except TimeoutError as fault:
             raise EngineFault(
                 f"{settings.model} did not load within {self._config.load_timeout_s:.0f} s. "
@@ -52,14 +56,14 @@ class MlxEngine:
                 "Try another engine for this model.",
             ) from fault
         progress(Loading("hashing the model"))
-        hashed = await asyncio.to_thread(_hash, settings.model)
+        hashed = await asyncio.to_thread(_hash, folder)
         return self._take_facts(settings, told, hashed, speed)
 
     async def _load(
-        self, settings: RankSettings, progress: Callable[[Loading], None]
+        self, settings: RankSettings, folder: Path, progress: Callable[[Loading], None]
     ) -> tuple[JsonObject, Speed]:
         """What the engine tells of itself after its first turns, and how fast they were."""
-        await self._process.start(settings)
+        await self._process.start(settings, folder)
         told = await self._server.ask("GET", "/facts")
         self._formats = formats.of_template(told["template"])
         self._openings = await self._think_openings()
@@ -199,9 +203,8 @@ def _settings(config: ModelConfig, layout: Layout, num_hosts: int) -> RankSettin
     )
 
 
-def _hash(folder: str) -> str:
-    here = Path(folder).expanduser()
-    found = {path for pattern in HASHED for path in here.glob(pattern) if path.is_file()}
+def _hash(folder: Path) -> str:
+    found = {path for pattern in HASHED for path in folder.glob(pattern) if path.is_file()}
     return model_hash.of_files(sorted(found), "hf")
 
 
