@@ -58,9 +58,10 @@ def _replicas(view: dict[str, Any]) -> Table:
 
 
 def _nodes(view: dict[str, Any]) -> Table:
-    table = Table("node", "memory", "free", title="Machines", title_justify="left")
+    table = Table("node", "memory", "free", "for models", "held", title="Machines", title_justify="left")
     for node in view["nodes"]:
-        table.add_row(node["node"], size_words(node["memory_bytes"]), size_words(node["memory_free_bytes"]))
+        sizes = (node[f"{kind}_bytes"] for kind in ("memory", "memory_free", "models", "held"))
+        table.add_row(node["node"], *map(size_words, sizes))
     return table
 
 

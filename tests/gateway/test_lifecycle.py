@@ -79,6 +79,13 @@ async def test_clients_see_models_that_are_not_loaded() -> None:
     assert states == {"qwen3-8b": "unloaded", "llama3.2": "ready"}
 
 
+@pytest.mark.parametrize(("model", "status"), [(UNLOADED, 200), (NO_ROOM, 503), (FAILED, 503)])
+async def test_health_is_good_where_a_turn_would_load_its_model(model: ModelStatus, status: int) -> None:
+    async with pool_of(Lives(model)) as pool:
+        told = await pool.get("/healthz")
+    assert (told[0], told[1]["models"]) == (status, {"qwen3-8b": model.state})
+
+
 async def test_grpc_tells_how_far_a_load_has_come_until_it_is_ready() -> None:
     router = Lives(UNLOADED)
     async with pool_of(router) as pool, channel(pool) as wire:

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from cluster.core.view import PoolView
+from cluster.core.view import ModelStatus, PoolView
 from cluster.gateway import lifecycle
 from cluster.gateway.http.context import CONTEXT
 from cluster.gateway.http.models import pool_view
@@ -19,19 +19,23 @@ from cluster.wire import JsonObject
 
 
 async def health(request: web.Request) -> web.Response:
-    """200 where a turn would be answered now, else 503, with what is there and what is not."""
+    """200 where a turn would be answered, if only once its model is loaded; else 503, with what is missing."""
     body = health_body(await _view_or_none(request))
     return web.json_response(body, status=200 if body["status"] == "ready" else 503)
 
 
 def health_body(view: PoolView | None) -> JsonObject:
     models = {} if view is None else {model.model: model.state for model in view.models}
-    is_ready = "ready" in models.values()
+    is_ready = view is not None and any(_answers(model) for model in view.models)
     return {
         "status": "ready" if is_ready else "starting",
         "router": "away" if view is None else "ready",
         "models": models,
     }
+
+
+def _answers(model: ModelStatus) -> bool:
+    return model.state == "ready" or (model.state in ("unloaded", "unloading") and model.fits)
 
 
 async def metrics(request: web.Request) -> web.Response:
