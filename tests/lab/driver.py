@@ -3,6 +3,7 @@
 python -m tests.lab.driver CONFIG     CONFIG: the file of a HearthConfig as JSON
 """
 
+import logging
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ RUNNING = "the pool runs"
 
 def main() -> None:
     config = HearthConfig.model_validate_json(Path(sys.argv[1]).read_text())
-    ray.init("auto", namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
+    ray.init("auto", namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
     stop = start_pool(config)
     print(RUNNING, flush=True)
     sys.stdin.read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable
@@ -50,11 +51,11 @@ class LabPool:
         if self._driver is not None:
             self._driver.communicate(timeout=STOP_S)
 
-    def ask(self, method: str, path: str, json: object = None, timeout_s: float = 60.0) -> httpx.Response:
+    def ask(self, method: str, path: str, body: object = None, timeout_s: float = 60.0) -> httpx.Response:
         """One HTTP request, from the head."""
         with self.head.network():
             url = f"http://127.0.0.1:{self.config.gateway.http_port}{path}"
-            return httpx.request(method, url, json=json, timeout=timeout_s, trust_env=False)
+            return httpx.request(method, url, json=body, timeout=timeout_s, trust_env=False)
 
     def view(self) -> dict[str, Any]:
         answer = self.ask("GET", "/api/view")
@@ -72,8 +73,39 @@ class LabPool:
         answer.raise_for_status()
         return answer.json()["choices"][0]["message"]["content"]
 
+    def told(
+        self, model: str, num_tokens: int, timeout_s: float, on_text: Callable[[], object] | None = None
+    ) -> str:
+        """The whole answer of a streamed turn, always to the same question.  `on_text` is called once, when
+        its first words have come."""
+        messages = [{"role": "user", "content": "Tell me everything"}]
+        body = {"model": model, "messages": messages, "max_tokens": num_tokens, "temperature": 0}
+        url = f"http://127.0.0.1:{self.config.gateway.http_port}/v1/chat/completions"
+        text = ""
+        with (
+            self.head.network(),
+            httpx.Client(trust_env=False, timeout=timeout_s) as client,
+            client.stream("POST", url, json={**body, "stream": True}) as answer,
+        ):
+            assert answer.status_code == 200, answer.read()
+            for line in answer.iter_lines():
+                text += _text_of(line)
+                if text and on_text is not None:
+                    on_text()
+                    on_text = None
+        return text
+
     def log(self, name: str = "/tmp/driver.log") -> str:
         return Path(self.head.path(name)).read_text(errors="replace")
+
+
+def _text_of(line: str) -> str:
+    """What a line of server-sent events adds to the answer."""
+    if not line.startswith("data: {"):
+        return ""
+    event = json.loads(line.removeprefix("data: "))
+    assert "error" not in event, event
+    return "".join(choice["delta"].get("content") or "" for choice in event["choices"])
 
 
 def until(look: Callable[[], Found | None], timeout_s: float = 30.0) -> Found:

@@ -27,6 +27,7 @@ ENVIRONMENT = {
     "RAY_memory_monitor_refresh_ms": "0",  # every host sees the memory of the whole machine
     "RAY_raylet_start_wait_time_s": "120",
     "HF_HUB_OFFLINE": "1",
+    "PYTHONUNBUFFERED": "1",
 }
 PORTS = {
     "node-manager-port": 6380,
