@@ -79,6 +79,13 @@ async def test_clients_see_models_that_are_not_loaded() -> None:
     assert states == {"qwen3-8b": "unloaded", "llama3.2": "ready"}
 
 
+async def test_a_web_page_of_elsewhere_can_unload_nothing() -> None:
+    router = Lives(READY)
+    async with pool_of(router) as pool:
+        answer = await pool.post("/api/models/qwen3-8b/unload", None, Origin="https://elsewhere.example")
+    assert (answer[0], router.told(UnloadAsked)) == (403, [])
+
+
 @pytest.mark.parametrize(("model", "status"), [(UNLOADED, 200), (NO_ROOM, 503), (FAILED, 503)])
 async def test_health_is_good_where_a_turn_would_load_its_model(model: ModelStatus, status: int) -> None:
     async with pool_of(Lives(model)) as pool:
