@@ -35,6 +35,7 @@ def begin_unload(ctx: Context, deployment: Deployment, cause: Cause, now: float,
     _drain(ctx, deployment, cause)
     if not lost:
         ctx.state.preload_no_more()
+    _say_unload(ctx, deployment, life, cause, now)
     ctx.dirty = True
 
 

@@ -24,6 +24,7 @@ from cluster.core.ids import BootId, Cause, DeploymentId, NodeId, ReplicaId
 from cluster.core.layout import Layout, NodeFacts
 from cluster.core.ledger import Ledger
 from cluster.core.machine import RouterMachine
+from cluster.core.view import ModelStatus
 from tests.core.managed import GIB, simple_plan, wish_of
 from tests.core.sim import SimFront, ready_of
 from tests.core.world import World
@@ -97,8 +98,6 @@ class LifeWorld(World):
         if name not in self.held or name in self.ending or ReplicaId(name) in self.fronts:
             return
         if not set(self.held[name].nodes) & self.away:
-            if not any(isinstance(order, Unload) and order.deployment == name for _, order in self.to_loader):
-                self.excused.discard(name)
             self.boot(ReplicaId(name), CAPACITY)
 
     def fails(self, name: DeploymentId) -> None:
@@ -124,6 +123,14 @@ class LifeWorld(World):
         for node, facts in self.nodes.items():
             shards = [shard for layout in self.held.values() for shard in layout.shards if shard.node == node]
             assert sum(shard.memory_bytes for shard in shards) <= facts.models_bytes, f"{node}: {self.held}"
+
+    def _stays(self, model: ModelStatus) -> bool:
+        """Whether it is ready, and nobody has said anything that ends it."""
+        front = self.fronts.get(ReplicaId(model.model))
+        ends = any(
+            isinstance(order, Unload) and order.deployment == model.model for _, order in self.to_loader
+        )
+        return model.state == "ready" and front is not None and not front.draining and not ends
 
     def _check_unload(self, name: DeploymentId) -> None:
         assert name != "warm" or name in self.excused, "what is kept warm was unloaded"
@@ -183,6 +190,7 @@ class LifeWorld(World):
             self.tell(NodeReport(node, 0, Cause("node")))
         self.heard |= {name: self.now for name in self.fronts if name != silent}
         super().pass_time(0.0, silent)
+        self.excused -= {each.model for each in self.machine.view(self.now).models if self._stays(each)}
 
     def new_router(self) -> None:
         self.to_loader.clear()
