@@ -23,6 +23,10 @@ SLOW: dict[str, Any] = {
 """Says 200 tokens in 10 seconds, so a router can come back meanwhile.  Three of its turns fill it."""
 
 
+SOUND = ("slow", "tiny", "gang", "by-hand")
+"""The models that get ready."""
+
+
 def config(broken: Path, upstream: str) -> HearthConfig:
     http_port, grpc_port = free_ports(2)
     return HearthConfig.model_validate(
@@ -63,7 +67,7 @@ class Pools:
         if self._pool is not None and not self._pool.is_running:
             self.end()
         if self._pool is None:
-            self._pool = start_pool(self._home, config(self._broken(), self._by_hand.url))
+            self._pool = start_pool(self._home, config(self._broken(), self._by_hand.url), SOUND)
         return self._pool
 
     def _broken(self) -> Path:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,9 @@ from cluster.pool.processes import Listener, find_processes, listeners
 from cluster.pool.state import PoolState, Stage
 
 START_S = 90.0
+ENGINE = '"name": "tiny"'
+"""In the command line of that model's engine, and of nothing else."""
+
 Found = TypeVar("Found")
 
 
@@ -108,8 +111,8 @@ def _command(process: psutil.Process) -> str:
         return ""
 
 
-def start_pool(home: Path, config: HearthConfig) -> Pool:
-    """A pool whose models are ready or have failed."""
+def start_pool(home: Path, config: HearthConfig, awaited: Collection[str]) -> Pool:
+    """A pool whose models named in `awaited` are ready."""
     paths, loading = PoolPaths(home), list[dict[str, Any]]()
     http = httpx.Client(base_url=f"http://127.0.0.1:{config.gateway.http_port}", timeout=10.0)
     supervisor = launch.spawn_supervisor(paths, config)
@@ -119,7 +122,7 @@ def start_pool(home: Path, config: HearthConfig) -> Pool:
 
     try:
         state = launch.wait_until_started(paths, supervisor.pid, START_S, look)
-        until(lambda: _has_loaded(_look(http, loading)), START_S)
+        until(lambda: _have_loaded(awaited, _look(http, loading)), START_S)
         return Pool(paths, state, supervisor, http, loading)
     except BaseException:
         end(paths, supervisor)
@@ -139,8 +142,9 @@ def _look(http: httpx.Client, loading: list[dict[str, Any]]) -> dict[str, Any] |
     return answer.json()
 
 
-def _has_loaded(view: dict[str, Any] | None) -> bool:
-    return view is not None and all(model["state"] != "loading" for model in view["models"])
+def _have_loaded(awaited: Collection[str], view: dict[str, Any] | None) -> bool:
+    ready = {model["model"] for model in view["models"] if model["state"] == "ready"} if view else set()
+    return ready >= set(awaited)
 
 
 def end(paths: PoolPaths, supervisor: "subprocess.Popen[bytes]") -> None:

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from cluster.pool.processes import is_loopback
-from tests.actors.pool import Pool
+from tests.actors.pool import ENGINE, Pool
 
 pytestmark = pytest.mark.timeout(150)
 ASK_S = 10.0
@@ -38,7 +38,7 @@ async def test_nothing_listens_beyond_this_machine_during_a_turn(pool: Pool) -> 
 
 
 def test_engines_listen_on_files_of_the_pool_alone(pool: Pool) -> None:
-    engine = pool.process("cluster.deployments.llamacpp_child")
+    engine = pool.process(ENGINE)
     paths = {socket.laddr for socket in engine.net_connections("unix") if socket.laddr}
     assert {path for path in paths if not path.startswith(str(pool.paths.ray))} == set()
     assert any(path.endswith("engine.sock") for path in paths)

@@ -8,10 +8,9 @@ import psutil
 import pytest
 from openai import AsyncOpenAI
 
-from tests.actors.pool import Pool, soon
+from tests.actors.pool import ENGINE, Pool, soon
 
 pytestmark = pytest.mark.timeout(150)
-ENGINE = "cluster.deployments.llamacpp_child"
 REPLICA = "ServeReplica:tiny:"
 
 

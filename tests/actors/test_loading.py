@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
-from tests.actors.pool import Pool, soon, until
+from tests.actors.pool import ENGINE, Pool, soon, until
 
 pytestmark = pytest.mark.timeout(150)
-ENGINE = "cluster.deployments.llamacpp_child"
 LOADER = "ray::LoaderActor"
 
 

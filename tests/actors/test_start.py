@@ -3,7 +3,7 @@
 import openai
 import pytest
 
-from tests.actors.pool import Pool
+from tests.actors.pool import Pool, soon
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -21,8 +21,8 @@ async def test_a_model_that_cannot_load_says_why_and_is_refused(pool: Pool) -> N
     async with pool.openai() as client:
         with pytest.raises(openai.APIStatusError, match=r"llama\.cpp could not load"):
             await ask_broken(client)
-        model = pool.model("broken")
-        assert (model["state"], model["num_replicas"]) == ("failed", 0)
+        model = await soon(lambda: one if (one := pool.model("broken"))["state"] == "failed" else None)
+        assert model["num_replicas"] == 0
         assert "llama.cpp could not load" in model["reason"]
         listed = pool.http.get("/v1/models/broken").json()
         assert (listed["state"], listed["reason"]) == ("failed", model["reason"])
