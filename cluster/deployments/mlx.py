@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 
 from cluster.config import ModelConfig
@@ -36,8 +35,6 @@ class MlxEngine:
 
     async def start(self, progress: Callable[[Loading], None]) -> EngineFacts:
         settings = _settings(self._config, self._layout, self._num_ranks)
-        folder = await asyncio.to_thread(hf_files.find_folder, settings.model, progress)
-        settings = replace(settings, model=str(folder))
         folder = await asyncio.to_thread(hf_files.find_folder, settings.model, progress)
         progress(Loading(f"loading {folder.name}"))
         try:
@@ -200,6 +197,7 @@ def _settings(config: ModelConfig, layout: Layout, num_hosts: int) -> RankSettin
         window_tokens=min(layout.window_tokens, layout.context_tokens),
         chunk_tokens=mlx_warmup.CHUNK_TOKENS,
         exact=config.kv_type == "f32",
+        ready_timeout_s=config.load_timeout_s,
     )
 
 

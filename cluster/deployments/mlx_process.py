@@ -34,12 +34,15 @@ class MlxProcess:
         assert self._server is not None, "start the engine first"
         return self._server
 
-    async def start(self, settings: RankSettings) -> None:
-        """Returns when every rank is ready.  Raises EngineFault with a rank's last words."""
+    async def start(self, settings: RankSettings, folder: Path) -> None:
+        """Returns when every rank is ready.  Raises EngineFault with a rank's last words.
+
+        `folder`: where the model's files lie on this host; other hosts look for themselves.
+        """
         socket = self._new_folder() / "engine.sock"
         self._server = EngineHttp(socket)
         try:
-            await self._gang.start(await self._commands(replace(settings, socket=str(socket))))
+            await self._gang.start(await self._commands(replace(settings, socket=str(socket)), folder))
         except OSError as fault:
             raise EngineFault(f"A rank could not be started: {fault}.", "See the log of its node.") from fault
         while not await self._server.is_there("/facts"):
@@ -55,16 +58,18 @@ class MlxProcess:
         self._folder = folder
         return folder
 
-    async def _commands(self, settings: RankSettings) -> list[RankCommand]:
+    async def _commands(self, settings: RankSettings, folder: Path) -> list[RankCommand]:
         hosts = self._gang.hosts
         secret = secrets.token_hex(32)
         ports = [(await host.free_ports(2)) for host in hosts]
         wirings = wire([host.address for host in hosts], [one[0] for one in ports], await self._links())
         control = f"{hosts[0].address}:{ports[0][1]}" if len(hosts) > 1 else ""
         settings = replace(settings, num_ranks=len(hosts), control=control, backend=wirings[0].backend)
+        each = [replace(settings, rank=rank) for rank in range(len(hosts))]
+        each[0] = replace(each[0], model=str(folder))
         return [
-            await _command(host, replace(settings, rank=rank), wiring, secret)
-            for rank, (host, wiring) in enumerate(zip(hosts, wirings, strict=True))
+            await _command(host, told, wiring, secret)
+            for host, told, wiring in zip(hosts, each, wirings, strict=True)
         ]
 
     async def _links(self) -> Sequence[Links]:

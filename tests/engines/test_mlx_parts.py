@@ -103,6 +103,8 @@ class BareHost(LocalHost):
 
 
 async def test_a_node_without_mlx_says_how_to_install_it(tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_text("{}")
     layout = Layout(EngineKind.MLX, str(tmp_path), (Shard(NodeId("bare"), 1),), 4096, 4096)
     engine = MlxEngine(ModelConfig(name="small", source=str(tmp_path)), layout, [BareHost()])
     try:

@@ -3,9 +3,10 @@
 import json
 import os
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from cluster.deployments.child import follow_parent
 from cluster.deployments.mlx_server.faults import give_up
@@ -17,8 +18,10 @@ NEEDED = ("mlx", "mlx_lm", "llguidance")
 def main() -> None:
     follow_parent()
     settings = RankSettings.from_argument(sys.argv[1])
-    secret = os.environ.pop(SECRET_ENV, "")
     _check(settings)
+    secret = os.environ.pop(SECRET_ENV, "")
+    # What reads it reads it once, when it is imported below: from here on no hub is asked.
+    os.environ["HF_HUB_OFFLINE"] = "1"
     # Where vLLM is installed as well, transformers would load torch: 250 MB that nothing here needs.
     sys.modules["torch"] = None  # ty: ignore[invalid-assignment] - documented: it cannot be imported then
     try:
@@ -33,6 +36,8 @@ def _check(settings: RankSettings) -> None:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         give_up(f"MLX is not installed here: no {missing[0]}.", "Install it on this node with `make mlx`.")
+    if settings.model.startswith("hf:"):
+        _download(settings)
     folder = Path(settings.model).expanduser()
     if not (folder / "config.json").is_file():
         give_up(
@@ -40,6 +45,19 @@ def _check(settings: RankSettings) -> None:
             "Put the folder with its safetensors on every node that runs a part of it.",
         )
     _check_heads(json.loads((folder / "config.json").read_text()), settings.tensor_parallel)
+
+
+def _download(settings: RankSettings) -> NoReturn:
+    """Begins anew with the folder where the model's files lie now."""
+    from cluster.deployments.engine import EngineFault
+    from cluster.deployments.hf_files import find_folder
+
+    try:
+        folder = find_folder(settings.model, lambda loading: print(loading.stage, flush=True))
+    except EngineFault as fault:
+        give_up(fault.problem, fault.remedy)
+    found = replace(settings, model=str(folder)).to_argument()
+    os.execv(sys.executable, [sys.executable, "-m", "cluster.deployments.mlx_server", found])
 
 
 def _check_heads(config: dict[str, Any], num_parts: int) -> None:

@@ -9,9 +9,6 @@ SECRET_ENV = "HEARTH_GANG_SECRET"
 FAULT = "HEARTH-FAULT "
 """Begins the line with which a rank says, as JSON, why it cannot start: [problem, remedy]."""
 
-READY_TIMEOUT_S = 120.0
-"""How long ranks wait for each other before they load."""
-
 
 @dataclass(frozen=True, slots=True)
 class RankSettings:
@@ -20,6 +17,7 @@ class RankSettings:
     `socket`: where rank 0 serves.  `control`: rank 0's address and port for the other ranks, empty where
     there is only one.  `backend`: mlx's name of how ranks exchange tensors.  `kv_tokens`: KV memory, shared
     by `num_slots` sequences.  `chunk_tokens`: prompt tokens computed in one step.  `exact`: in float32.
+    `ready_timeout_s`: how long ranks wait for each other, some of which may download first.
     """
 
     model: str
@@ -35,7 +33,7 @@ class RankSettings:
     socket: str = ""
     control: str = ""
     backend: str = ""
-    ready_timeout_s: float = READY_TIMEOUT_S
+    ready_timeout_s: float = 120.0
 
     def to_argument(self) -> str:
         return json.dumps(asdict(self))
