@@ -79,6 +79,8 @@ class LifeWorld(World):
         match order:
             case Load(deployment=name, layout=layout) if name not in self.held:
                 self.held[name] = layout
+                if set(layout.nodes) & self.away:
+                    self.excused.add(name)
                 self._check_memory()
             case Unload(deployment=name) if name in self.held and name not in self.ending:
                 self._check_unload(name)
