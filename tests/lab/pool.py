@@ -44,8 +44,13 @@ class LabPool:
         assert self._driver.stdout is not None
         for line in self._driver.stdout:
             if RUNNING in line:
+                until(self._knows_all_hosts)
                 return self
         raise LabError(f"The pool did not start: {log.read_text()[-2000:]}")
+
+    def _knows_all_hosts(self) -> bool:
+        names = {host.name for host in self.cluster.lab}
+        return {node["node"] for node in self.view()["nodes"]} == names
 
     def __exit__(self, *_: object) -> None:
         if self._driver is not None:

@@ -55,7 +55,15 @@ def pool() -> Iterator[LabPool]:
         RayCluster(lab) as cluster,
         LabPool(cluster, config()) as pool,
     ):
+        # Until the second host was there, gangs may have been put on the first one alone.
+        for model in pool.config.models:
+            unload(pool, model.name)
         yield pool
+
+
+def unload(pool: LabPool, model: str) -> None:
+    pool.ask("POST", f"/api/models/{model}/unload").raise_for_status()
+    until(lambda: pool.model(model)["state"] == "unloaded", 60.0)
 
 
 def running(host: Host, title: str) -> list[int]:
@@ -105,7 +113,6 @@ def test_a_gang_over_two_hosts_is_loaded_killed_back_and_unloaded(
     assert all(after)
     assert not {*gang[0], *gang[1]} & {*after[0], *after[1]}
 
-    pool.ask("POST", f"/api/models/{model}/unload").raise_for_status()
-    until(lambda: pool.model(model)["state"] == "unloaded", 60.0)
+    unload(pool, model)
     until(lambda: not any(running(host, title) for host in (a, b)))
     until(lambda: {host.name: files(host) for host in (a, b)} == before)
