@@ -1,5 +1,6 @@
 """`hearth up`."""
 
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -70,7 +71,7 @@ def _tell(started: "Started", wishes: "Wishes", as_json: bool) -> None:
     if started.was_running and ignored:
         raise CommandFailed(
             f"The pool runs already, {ignored}.",
-            f"End it first, then start it anew: {command()} down && {command()} up ...",
+            f"End it first, then start it anew: {command()} down && {command()} up {_again(wishes)}",
             REFUSED,
         )
 
@@ -87,12 +88,20 @@ def _ignored(started: "Started", wishes: "Wishes") -> str:
     return " and ".join(others)
 
 
+def _again(wishes: "Wishes") -> str:
+    """The options to say once more."""
+    options = [("--model", model) for model in wishes.models]
+    options += [("--port", str(wishes.http_port))] if wishes.http_port is not None else []
+    options += [("--grpc-port", str(wishes.grpc_port))] if wishes.grpc_port is not None else []
+    return shlex.join(word for option in options for word in option)
+
+
 def _stay(started: "Started", as_json: bool) -> None:
     from cluster.cli.starting import stop_quietly, wait_for_end
 
-    if not as_json:
-        out.print("\n[dim]The pool runs in the foreground. Ctrl-C ends it.[/]")
     try:
+        if not as_json:
+            out.print("\n[dim]The pool runs in the foreground. Ctrl-C ends it.[/]")
         problem = wait_for_end(started.paths)
     except KeyboardInterrupt:
         err.print("\nStopping the pool")

@@ -147,6 +147,7 @@ async def test_another_port_for_a_pool_that_runs_is_refused_in_words(pool: Comma
     paths.config.unlink()
     assert said.status == 2
     assert f"runs already, with HTTP on port {pool.hearth.http_port}, not on 9999." in said.errors
+    assert "up --port 9999" in said.errors
 
 
 async def test_a_chat_shows_what_it_waits_for_and_ctrl_c_ends_the_answer_alone(pool: Command) -> None:

@@ -72,7 +72,8 @@ def _check_second_up(hearth: Hearth) -> None:
     assert f"http://127.0.0.1:{hearth.http_port}/v1" in second.stdout
     with_model = hearth.run("up", "--model", "builtin.gguf")
     assert with_model.returncode == 2
-    assert re.search(r"hearth down && \S*hearth up --model", with_model.stderr)
+    assert "without builtin.gguf added" in with_model.stderr
+    assert re.search(r"hearth down && \S*hearth up --model builtin.gguf", with_model.stderr)
 
 
 def _check_doctor_and_status(hearth: Hearth) -> None:

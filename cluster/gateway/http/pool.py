@@ -19,7 +19,7 @@ from cluster.wire import JsonObject
 
 
 async def health(request: web.Request) -> web.Response:
-    """200 where a turn would be answered, if need be once its model is loaded, else 503; with what is there."""
+    """200 where a turn would be answered, if need be after a load, else 503; with what is there."""
     body = health_body(await _view_or_none(request))
     return web.json_response(body, status=200 if body["status"] == "ready" else 503)
 
