@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cluster.deployments import vllm_command
+from cluster.deployments import vllm_command, vllm_faults
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.gang import Gang, Host
 from cluster.deployments.vllm_command import Place, Plan
@@ -95,6 +95,6 @@ def _remove(folder: Path) -> None:
 
 def _fault(model: str, ended: str) -> EngineFault:
     return EngineFault(
-        f"vLLM could not start {model}: {ended}",
+        f"vLLM could not start {model}: {vllm_faults.in_short(ended)}",
         "Check that vLLM knows this architecture, that its files are whole, and that its memory suffices.",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from cluster.deployments.engine import Engine, EngineFacts
+from cluster.deployments.engine import Engine, EngineFacts, EngineFault
 from tests.engines import claims
 from tests.engines.contract import IdsContract
 from tests.engines.kit import EngineKit, Running, Shared, answer
@@ -20,9 +20,11 @@ from tests.support.vllm_engines import (
     LAST_WORKER,
     SERVER,
     START_S,
+    host_of,
     kill,
     leftovers,
     num_running,
+    processes,
     shared_files,
     vllm_of,
 )
@@ -53,7 +55,7 @@ def kit_of(num_ranks: int, killed: str) -> EngineKit:
 
     return EngineKit(
         make=lambda: vllm_of(folders[-1], num_ranks),
-        make_broken=lambda: vllm_of(_cut_short(random_hf()), num_ranks),
+        make_broken=lambda: vllm_of(_without_weights(random_hf()), num_ranks),
         question=QUESTION,
         num_running=num_running,
         kill=crash,
@@ -67,12 +69,18 @@ def kit_of(num_ranks: int, killed: str) -> EngineKit:
     )
 
 
-def _cut_short(folder: Path) -> Path:
-    """The same model, its weights not whole."""
-    copy = folder.with_name("cut-short")
+def _without_weights(folder: Path) -> Path:
+    copy = folder.with_name("without-weights")
+    shutil.copytree(folder, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.safetensors"))
+    return copy
+
+
+def _of_nobody(folder: Path) -> Path:
+    """The same weights, of an architecture that nobody knows."""
+    copy = folder.with_name("of-nobody")
     shutil.copytree(folder, copy, dirs_exist_ok=True)
-    weights = copy / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1000])
+    config = copy / "config.json"
+    config.write_text(config.read_text().replace("LlamaForCausalLM", "NobodysForCausalLM"))
     return copy
 
 
@@ -134,3 +142,31 @@ class TestTwoRanks(VllmContract):
         """Its server is killed, which nobody is left to clear up after."""
         kill(engine, SERVER)
         assert "signal 9" in await asyncio.wait_for(engine.died(), 2)
+
+
+async def test_a_start_that_takes_too_long_is_given_up() -> None:
+    engine = vllm_of(random_hf(), load_timeout_s=4)
+    with pytest.raises(EngineFault, match=r"(?s)within 4 s.*raise `load_timeout_s`"):
+        await engine.start(lambda _: None)
+    assert processes(engine), "it was on its way"
+    await engine.stop()
+    assert leftovers(engine) == []
+
+
+async def test_a_stop_may_come_in_the_middle_of_a_start() -> None:
+    engine = vllm_of(random_hf())
+    starting = asyncio.create_task(engine.start(lambda _: None))
+    await asyncio.wait_for(host_of(engine).has_started.wait(), 60)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await engine.stop()
+    assert leftovers(engine) == []
+
+
+async def test_a_model_of_nobodys_architecture_says_so() -> None:
+    engine = vllm_of(_of_nobody(random_hf()))
+    with pytest.raises(EngineFault, match="NobodysForCausalLM") as caught:
+        await engine.start(lambda _: None)
+    await engine.stop()
+    assert len(caught.value.problem) < 1600, "in short"

@@ -11,6 +11,7 @@ from cluster.core.layout import EngineKind, Layout, Shard, Variant, WeightsForma
 from cluster.deployments import vllm_plan, vllm_rank
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.vllm_command import Place, Plan, commands
+from cluster.deployments.vllm_faults import in_short
 from cluster.deployments.vllm_model import Model
 from cluster.deployments.vllm_server import Metrics
 
@@ -120,3 +121,23 @@ def test_capacity_is_what_vllm_tells_without_its_own_block() -> None:
     told = vllm_plan.capacity(Metrics(text), 2048, 4)
     assert (told.kv_tokens, told.block_tokens, told.window_tokens, told.num_slots) == (4096, 32, 2048, 4)
     assert not told.resident_holds_slot
+
+
+@pytest.mark.parametrize(
+    ("tail", "told"),
+    [
+        (
+            "INFO 11-21 12:14:10 [arg_utils.py:5] Loading\n"
+            "(EngineCore pid=8) ERROR 11-21 12:14:10 [core.py:1] ValueError: No memory for 4096 tokens.\n"
+            "RuntimeError: Engine core initialization failed. See root cause above.\n",
+            "ValueError: No memory for 4096 tokens.",
+        ),
+        ("rank 1 of 2 was ended by signal 9. Its last lines:\nLoading", "Its last lines:\nLoading"),
+        ("  Value error, ['Alien'] are not supported: " + "x" * 999, "['Alien'] are not supported"),
+    ],
+)
+def test_the_last_lines_say_the_fault_in_short(tail: str, told: str) -> None:
+    words = in_short(tail)
+    assert told in words
+    assert "root cause" not in words
+    assert len(words) < 300

@@ -1,5 +1,6 @@
 """A real vLLM on small models, and what tests ask of it."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ class WatchedHost(LocalHost):
     def __init__(self) -> None:
         super().__init__()
         self.seen: set[psutil.Process] = set()
+        self.has_started = asyncio.Event()
 
     def look(self) -> None:
         for rank in self.ranks:
@@ -34,6 +36,7 @@ class WatchedHost(LocalHost):
 
     async def start(self, command: RankCommand) -> LocalRank:
         rank = await super().start(command)
+        self.has_started.set()
         stop = rank.stop
 
         async def look_and_stop(grace_s: float = 5.0) -> None:
