@@ -1,6 +1,12 @@
 """The nodes of the pool as Ray knows them: each gets its agent, and a lost one is said to be lost.
 
-A node belongs to the pool if it carries the label `hearth.node`.
+A node belongs to the pool if it carries the label `hearth.node`.  A further one joins with
+
+    ray start --address HEAD:PORT --node-ip-address ITS_ADDRESS --object-store-memory 83886080
+        --labels hearth.node=ITS_NAME,kind=rig --memory BYTES_FOR_MODELS --num-gpus ITS_CARDS
+
+in an environment with HEARTH_HOME, RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH, a file with the head's token.
+The memory and the cards are what the planner gives away there; the other labels are for `where`.
 """
 
 import asyncio

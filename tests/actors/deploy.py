@@ -3,6 +3,7 @@
 python -m tests.actors.deploy ADDRESS CONFIG      CONFIG: JSON of Ray's ServeDeploySchema
 """
 
+import logging
 import sys
 
 import ray
@@ -14,7 +15,7 @@ DEPLOYED = "deployed"
 
 
 def main() -> None:
-    ray.init(sys.argv[1], namespace="hearth", log_to_driver=False, logging_level="ERROR")
+    ray.init(sys.argv[1], namespace="hearth", log_to_driver=False, logging_level=logging.ERROR)
     config = ServeDeploySchema.model_validate_json(sys.argv[2])
     client = _get_global_client()
     assert client is not None, "the pool has started Serve"
