@@ -1,4 +1,4 @@
-"""The benches of engines, swaps and kills run, and keep what they promise where that does not depend on speed."""
+"""The benches of engines, swaps and kills run, and keep what does not depend on speed."""
 
 from __future__ import annotations
 
