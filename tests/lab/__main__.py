@@ -16,6 +16,7 @@ EXAMPLES = """\
   python -m tests.lab up mac=16G rig=24G   others, each told its memory
   python -m tests.lab shell a              a shell inside a
   python -m tests.lab shell a -c 'ip address'
+  python -m tests.lab cut b                pull the cable of b; `join b` puts it back
   python -m tests.lab list                 the hosts that run now
 """
 SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
@@ -32,9 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         hosts = running(options.name)
         if not hosts:
             raise LabError("No lab runs: start one with `make lab`.")
-        if options.do == "shell":
-            return shell(hosts, options.host, options.command)
-        print(table(hosts))
+        match options.do:
+            case "shell":
+                return shell(named(hosts, options.host), options.command)
+            case "cut":
+                named(hosts, options.host).cut()
+            case "join":
+                named(hosts, options.host).join()
+            case _:
+                print(table(hosts))
         return 0
     except LabError as error:
         print(error, file=sys.stderr)
@@ -54,7 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     starting.add_argument("hosts", nargs="*", metavar="HOST[=MEMORY]", help="default: a b")
     starting.add_argument("--memory", default=f"{MEMORY_BYTES >> 30}G", help="of hosts without their own")
     entering = actions.add_parser("shell", help="a shell inside a host")
-    entering.add_argument("host")
+    cutting = actions.add_parser("cut", help="pull a host's cable")
+    joining = actions.add_parser("join", help="put it back")
+    for parser_of_host in (entering, cutting, joining):
+        parser_of_host.add_argument("host")
     entering.add_argument("-c", "--command", help="run this and return its exit status")
     actions.add_parser("list", help="the hosts that run now")
     return parser
@@ -86,11 +96,14 @@ def size_bytes(words: str) -> int:
     return int(float(match[1]) * (1 << UNITS[match[2].upper()]))
 
 
-def shell(hosts: Sequence[Host], name: str, command: str | None) -> int:
-    host = next((each for each in hosts if each.name == name), None)
-    if host is None:
-        names = ", ".join(each.name for each in hosts)
-        raise LabError(f"No host is called {name!r}: there are {names}.")
+def named(hosts: Sequence[Host], name: str) -> Host:
+    for host in hosts:
+        if host.name == name:
+            return host
+    raise LabError(f"No host is called {name!r}: there are {', '.join(host.name for host in hosts)}.")
+
+
+def shell(host: Host, command: str | None) -> int:
     argv = host.argv("bash", "--norc", *(("-c", command) if command else ()))
     os.execvp(argv[0], argv)
 

@@ -67,6 +67,19 @@ def test_a_shell_inside_a_host_and_one_command() -> None:
 
 @pytest.mark.needs_root
 @pytest.mark.usefixtures("shown")
+def test_a_cable_is_pulled_and_put_back() -> None:
+    def carrier() -> str:
+        return lab("shell", "b", "-c", "ip -json link show eth0").stdout
+
+    assert "NO-CARRIER" not in carrier()
+    assert lab("cut", "b").returncode == 0
+    assert "NO-CARRIER" in carrier()
+    assert lab("join", "b").returncode == 0
+    assert "NO-CARRIER" not in carrier()
+
+
+@pytest.mark.needs_root
+@pytest.mark.usefixtures("shown")
 def test_what_cannot_be_is_said_in_one_line() -> None:
     wrong = {
         ("shell", "c"): "No host is called 'c': there are a, b.\n",
