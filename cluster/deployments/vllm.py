@@ -18,6 +18,7 @@ from cluster.deployments.engine_http import Refused
 from cluster.deployments.gang import Host
 from cluster.deployments.neutral import Neutralizer
 from cluster.deployments.overflow import read_overflow
+from cluster.deployments.vllm_faults import in_short
 from cluster.deployments.vllm_model import Model
 from cluster.deployments.vllm_process import VllmProcess
 from cluster.deployments.vllm_server import Metrics, VllmServer
@@ -58,7 +59,9 @@ class VllmEngine:
             ) from fault
         except (Refused, EngineLost) as fault:
             raise EngineFault(
-                f"vLLM loads {model.folder}, but computes nothing: {fault}.", "Try another engine."
+                f"vLLM loads {model.folder}, but computes nothing: {fault}\n"
+                f"{in_short(await self._process.tails())}\n",
+                "Try another engine, or ranks on one node.",
             ) from fault
         progress(Loading("hashing the model"))
         return self._take_facts(model, await hashing, speed, metrics)

@@ -44,6 +44,11 @@ def _check(config: ModelConfig, layout: Layout, num_nodes: int) -> None:
             f"vLLM cannot share {num_ranks(layout)} ranks among {num_nodes} nodes, {sorted(ranks)} on each.",
             "Choose numbers of ranks that are the same on every node.",
         )
+    if layout.pipeline_parallel > 1 and not layout.shards[0].num_gpus:
+        raise EngineFault(
+            "vLLM cuts a model by layers on cards alone.",
+            "Set `tensor_parallel` instead of `pipeline_parallel`.",
+        )
     if config.kv_type == "q8_0":
         raise EngineFault("vLLM keeps no keys and values as `kv_type: q8_0`.", "Set `kv_type` to f16.")
 

@@ -141,3 +141,13 @@ def test_the_last_lines_say_the_fault_in_short(tail: str, told: str) -> None:
     assert told in words
     assert "root cause" not in words
     assert len(words) < 300
+
+
+def test_layers_are_cut_on_cards_alone() -> None:
+    """On a CPU vLLM 0.32 fails at the first token."""
+    shards = (Shard(NodeId("a"), 1), Shard(NodeId("b"), 1))
+    layout = replace(LAYOUT, shards=shards, pipeline_parallel=2)
+    with pytest.raises(EngineFault, match="Set `tensor_parallel`"):
+        vllm_plan.plan(config(), layout, MODEL, 2)
+    cards = replace(layout, shards=tuple(replace(shard, num_gpus=1) for shard in shards))
+    assert vllm_plan.plan(config(), cards, MODEL, 2).pipeline_parallel == 2
