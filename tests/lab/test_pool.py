@@ -14,7 +14,8 @@ import pytest
 
 from bench.kills.story import read_story
 from cluster.config import HearthConfig
-from tests.lab.conftest import COMPILED, models
+from tests.lab.conftest import COMPILED
+from tests.lab.conftest import models as folder_of_models
 from tests.lab.hosts import Host
 from tests.lab.lab import HostWish, Lab
 from tests.lab.pool import HEARTH_HOME, LabPool, until
@@ -28,22 +29,22 @@ MEMORY_BYTES = 3 * 2**30
 LOAD_S = 240.0
 FATE_S = 2.0
 NUM_TOKENS = 300
-ENGINES = {
-    "mlx": pytest.param("mlx", "cluster.deployments.mlx_server", marks=pytest.mark.needs_mlx),
-    "layers": pytest.param("layers", "cluster.deployments.mlx_server", marks=pytest.mark.needs_mlx),
-    "vllm": pytest.param("vllm", "cluster.deployments.vllm_rank", marks=pytest.mark.needs_vllm),
-}
+ENGINES = [
+    pytest.param("mlx", "cluster.deployments.mlx_server", marks=pytest.mark.needs_mlx),
+    pytest.param("vllm", "cluster.deployments.vllm_rank", marks=pytest.mark.needs_vllm),
+]
 
 
 def config() -> HearthConfig:
-    common = {"kv_type": "f32", "slots": 4, "context_tokens": 8192, "load_timeout_s": LOAD_S}
-    tensors, layers = str(checkpoints.random_hf()), str(checkpoints.pipeline_hf())
-    several = [
-        {"name": "mlx", "engine": "mlx", "source": tensors, "tensor_parallel": 2},
-        {"name": "layers", "engine": "mlx", "source": layers, "pipeline_parallel": 2},
-        {"name": "vllm", "engine": "vllm", "source": tensors, "tensor_parallel": 2},
-    ]
-    return HearthConfig.model_validate({"guide": False, "models": [model | common for model in several]})
+    common: dict[str, object] = {
+        "kv_type": "f32",
+        "slots": 4,
+        "context_tokens": 8192,
+        "load_timeout_s": LOAD_S,
+    }
+    common |= {"source": str(checkpoints.random_hf()), "tensor_parallel": 2}
+    models = [{"name": engine, "engine": engine, **common} for engine in ("mlx", "vllm")]
+    return HearthConfig.model_validate({"guide": False, "models": models})
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def pool() -> Iterator[LabPool]:
     COMPILED.mkdir(exist_ok=True)
     wishes = [HostWish(name, MEMORY_BYTES) for name in "ab"]
     with (
-        Lab(wishes, shared=[models(), COMPILED]) as lab,
+        Lab(wishes, shared=[folder_of_models(), COMPILED]) as lab,
         RayCluster(lab) as cluster,
         LabPool(cluster, config()) as pool,
     ):
@@ -85,7 +86,7 @@ def files(host: Host) -> set[str]:
     return {path.name for folder in folders for path in folder}
 
 
-@pytest.mark.parametrize(("model", "title"), ENGINES.values())
+@pytest.mark.parametrize(("model", "title"), ENGINES)
 def test_a_gang_over_two_hosts_is_loaded_killed_back_and_unloaded(
     pool: LabPool, model: str, title: str
 ) -> None:
