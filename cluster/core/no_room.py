@@ -58,6 +58,15 @@ def _wrong_ranks(wish: ModelWish, variant: Variant, engine: EngineKind) -> NoRoo
     )
 
 
+def _without_cards(wish: ModelWish) -> NoRoom | None:
+    if wish.pipeline_parallel in (None, 1):
+        return None
+    return NoRoom(
+        f"pipeline_parallel: {wish.pipeline_parallel} is not possible with vLLM on processors.",
+        "Set `tensor_parallel` instead.",
+    )
+
+
 def _wrong_nodes(wish: ModelWish, rooms: tuple[Room, ...]) -> NoRoom | None:
     if not rooms:
         return NoRoom("No machine of the pool has told what it offers.", "Wait, or see `hearth status`.")
@@ -69,7 +78,10 @@ def _wrong_nodes(wish: ModelWish, rooms: tuple[Room, ...]) -> NoRoom | None:
             "Correct `where`, label a machine (`node.labels` in its hearth.yaml), or start it.",
         )
     engines = sorted({engine for variant in wish.variants for engine in engines_for(wish, variant)})
-    if any(engine in room.facts.engines for engine in engines for room in labelled):
+    there = [engine for engine in engines if any(engine in room.facts.engines for room in labelled)]
+    if there == [EngineKind.VLLM] and not any(room.facts.num_gpus for room in labelled):
+        return _without_cards(wish)
+    if there:
         return None
     names = ", ".join(room.node for room in labelled)
     return NoRoom(

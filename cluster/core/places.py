@@ -107,7 +107,8 @@ def splits(
     """All ways over at most `num_nodes` nodes like this one.
 
     A rank has a card to itself.  Nodes without cards take one rank each, and several only if the person
-    said how many ranks there are: a second one on the same processor gains nothing.
+    said how many ranks there are: a second one on the same processor gains nothing.  There vLLM 0.32 fails
+    at the first token of a model that is split by layers.
     """
     told = wish.tensor_parallel is not None or wish.pipeline_parallel is not None
     for tensor, pipeline in allowed_ranks(wish, variant, engine):
@@ -119,5 +120,5 @@ def splits(
             elif facts.num_gpus and engine is not EngineKind.FAKE:
                 if per_node <= facts.num_gpus:
                     yield Split(tensor, pipeline, used, per_node, per_node)
-            elif per_node == 1 or told:
+            elif (per_node == 1 or told) and (pipeline == 1 or engine is not EngineKind.VLLM):
                 yield Split(tensor, pipeline, used, per_node, 0)

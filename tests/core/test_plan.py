@@ -193,6 +193,11 @@ def test_what_would_fit_an_empty_pool_says_so() -> None:
         (ModelWish((SAFETENSORS_8B,)), home(a=LAPTOP), "none of the allowed machines has"),
         (ModelWish(EIGHT_B, where={"kind": "rack"}), home(a=RIG), "where: {kind: rack}"),
         (ModelWish(EIGHT_B), {}, "No machine"),
+        (
+            ModelWish((SAFETENSORS_8B,), EngineKind.VLLM, pipeline_parallel=2),
+            home(a=CPU_SERVER, b=CPU_SERVER),
+            "pipeline_parallel: 2 is not possible with vLLM on processors",
+        ),
     ],
 )
 def test_an_impossible_setting_is_named_with_a_remedy(
