@@ -26,11 +26,17 @@ class SimTurn:
     streaming: bool = False
     answer: str | None = None
     error: HearthError | None = None
+    unread: HearthError | None = None
+    """A refusal that came while it streamed: read when it waits again."""
     num_answers: int = 0
 
     @property
     def over(self) -> bool:
         return self.answer is not None
+
+    def refuse(self, error: HearthError) -> None:
+        self.error = error
+        self.end("refused")
 
     @property
     def place(self) -> tuple[ReplicaId, LeaseId]:

@@ -41,10 +41,7 @@ from cluster.core.events import (
     TurnMeasured,
 )
 from cluster.core.eviction import victims_for_tokens
-from cluster.core.facts import (
-    Capacity,
-    Locality,
-)
+from cluster.core.facts import Capacity, Locality
 from cluster.core.ids import (
     BootId,
     Cause,
@@ -182,10 +179,10 @@ class World:
         match command:
             case Commit():
                 turn.committed = True
+            case Reject() if turn.streaming:
+                turn.unread = command.error
             case Reject():
-                assert not turn.streaming, "a streaming turn was refused"
-                turn.error = command.error
-                turn.end("refused")
+                turn.refuse(command.error)
             case Measure() if not turn.streaming:
                 self.tell(TurnMeasured(command.turn, turn.prompt + turn.generated, Cause("measure")))
             case Place() if not turn.streaming:
@@ -233,6 +230,8 @@ class World:
             turn.arrived.turn, lease, exact, turn.generated, preempted, True, Cause(turn.arrived.turn)
         )
         self.tell(event)
+        if turn.unread is not None:
+            turn.refuse(turn.unread)
 
     def generate(self, turn: SimTurn, num_tokens: int) -> None:
         """The engine makes tokens; the front asks for more room, helps itself, or gives the turn up."""
