@@ -20,6 +20,10 @@ PARENT_ENV = "HEARTH_PARENT_PID"
 """Tells the child whom to follow."""
 
 MAX_LINE_BYTES = 4096
+LAST_WORDS_S = 1.0
+REST_S = 8.0
+"""How long a stop waits for what the child has started itself: it may hold memory, and the child's output."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -77,13 +81,12 @@ class Child:
         """Returns its exit status once it has ended and its output is read."""
         status = await self._process.wait()
         # A grandchild may hold the pipe open for ever.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
-                await asyncio.shield(self._reader)
+        await asyncio.wait({self._reader}, timeout=LAST_WORDS_S)
         return status
 
     async def stop(self, grace_s: float = 5.0) -> int:
-        """Terminates it, kills it after `grace_s`; may be called twice.  Returns the exit status."""
+        """Terminates it, kills it after `grace_s`; may be called twice.  Returns the exit status, once what it
+        has started itself is gone too, or after REST_S."""
         if self.returncode is None:
             self._signal(signal.SIGTERM)
             try:
@@ -94,7 +97,8 @@ class Child:
             except asyncio.CancelledError:
                 self._signal(signal.SIGKILL)
                 raise
-        status = await self.wait()
+        status = await self._process.wait()
+        await asyncio.wait({self._reader}, timeout=REST_S)
         self._reader.cancel()
         return status
 

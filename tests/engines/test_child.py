@@ -46,6 +46,24 @@ async def test_a_child_that_ignores_terminate_is_killed_after_its_grace() -> Non
     assert not psutil.pid_exists(child.pid)
 
 
+PARENT_OF_A_SLOW_ONE = (
+    "import subprocess, sys, time\n"
+    "subprocess.Popen([sys.executable, '-c', 'import time; print(\"up\", flush=True); time.sleep(2)'])\n"
+    "time.sleep(60)\n"
+)
+
+
+async def test_a_stop_waits_for_what_the_child_has_started_and_may_come_twice() -> None:
+    up = asyncio.Event()
+    child = await spawn([sys.executable, "-c", PARENT_OF_A_SLOW_ONE], on_line=lambda _: up.set())
+    await asyncio.wait_for(up.wait(), 20)
+    (slow,) = psutil.Process(child.pid).children()
+    assert await child.stop() == -signal.SIGTERM
+    psutil.wait_procs([slow], timeout=0.3)  # its files are closed just before it is gone
+    assert not slow.is_running() or slow.status() == psutil.STATUS_ZOMBIE
+    assert await child.stop() == -signal.SIGTERM
+
+
 async def test_env_is_added_and_a_missing_program_is_an_error() -> None:
     child = await spawn(
         [sys.executable, "-c", "import os; print(os.environ['HEARTH_X'], os.environ['PATH'])"],
