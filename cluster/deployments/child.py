@@ -24,6 +24,10 @@ LAST_WORDS_S = 1.0
 REST_S = 8.0
 """How long a stop waits for what the child has started itself: it may hold memory, and the child's output."""
 
+LAST_WORDS_S = 1.0
+REST_S = 8.0
+"""How long a stop waits for what the child has started itself: it may hold memory, and the child's output."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -85,8 +89,9 @@ class Child:
         return status
 
     async def stop(self, grace_s: float = 5.0) -> int:
-        """Terminates it, kills it after `grace_s`; may be called twice.  Returns the exit status, once what it
-        has started itself is gone too, or after REST_S."""
+        """Terminates it, kills it after `grace_s`; may be called twice.  Returns the exit status once what it
+        has started itself is gone as well, or after REST_S.
+        """
         if self.returncode is None:
             self._signal(signal.SIGTERM)
             try:

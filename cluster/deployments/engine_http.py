@@ -69,7 +69,7 @@ class EngineHttp:
                     await _answer(response)
                 async for event in sse.events(response):
                     if "error" in event:
-                        raise Refused(int(event["error"].get("code", 500)), event["error"])
+                        raise _refused(event["error"])
                     yield event
         except (aiohttp.ClientError, TimeoutError, ValueError) as fault:
             raise EngineLost(f"{path}: {fault or type(fault).__name__}") from fault
@@ -81,6 +81,12 @@ async def _answer(response: aiohttp.ClientResponse) -> Any:  # noqa: ANN401
     except ValueError as fault:
         raise EngineLost(f"status {response.status} without JSON") from fault
     if response.status != 200:
-        error = body.get("error", body) if isinstance(body, dict) else {"message": str(body)}
-        raise Refused(response.status, error)
+        raise _refused(body.get("error", body) if isinstance(body, dict) else body, response.status)
     return body
+
+
+def _refused(error: object, status: int = 500) -> Refused:
+    """`status`: where the error itself tells none."""
+    details: JsonObject = error if isinstance(error, dict) else {"message": str(error)}
+    code = details.get("code")
+    return Refused(code if isinstance(code, int) else status, details)

@@ -144,7 +144,7 @@ class VllmEngine:
         finally:
             self._num_active -= 1
             if not is_over:
-                await self._server.wait_idle(self._num_active, CANCEL_TIMEOUT_S)
+                await self._server.wait_idle(lambda: self._num_active, CANCEL_TIMEOUT_S)
 
     def _turn(self, request: TurnRequest, ids: tuple[int, ...]) -> VllmTurn:
         salt = self._salt(request.session.tenant)

@@ -1,7 +1,7 @@
 """What we ask of a vLLM server: one method a question."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +98,13 @@ class VllmServer(EngineHttp):
         told = await self.ask("POST", "/tokenize", {"prompt": text, "add_special_tokens": is_start})
         return tuple(told["tokens"])
 
-    async def wait_idle(self, num_others: int, timeout_s: float) -> None:
-        """Returns when no more than `num_others` sequences run.  Raises EngineLost where one runs on."""
+    async def wait_idle(self, num_others: Callable[[], int], timeout_s: float) -> None:
+        """Returns when no more than `num_others` sequences run, which may begin and end meanwhile.  Raises
+        EngineLost where one runs on."""
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    if (await self.metrics()).num_running <= num_others:
+                    if (await self.metrics()).num_running <= num_others():
                         return
                     await asyncio.sleep(LOOK_S)
         except TimeoutError as fault:
