@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -74,10 +74,25 @@ def running(host: Host, title: str) -> list[int]:
         with suppress(OSError):
             status = Path(f"/proc/{pid}/status").read_text()
             parent = int(status.partition("PPid:\t")[2].split()[0])
-            words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+            words = words_of(pid)
             if words and (title in words or parent in found):
                 found.append(pid)
     return found
+
+
+def left_over(pool: LabPool, title: str, before: Mapping[str, Collection[str]]) -> list[str]:
+    """Processes with `title`, and files that were not there `before`."""
+    left = []
+    for host in pool.cluster.lab:
+        left += [f"{host.name}: {words_of(pid)}" for pid in running(host, title)]
+        left += [f"{host.name}: {name}" for name in files(host) - {*before[host.name]}]
+    return left
+
+
+def words_of(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+    return ""
 
 
 def files(host: Host) -> set[str]:
@@ -115,5 +130,6 @@ def test_a_gang_over_two_hosts_is_loaded_killed_back_and_unloaded(
     assert not {*gang[0], *gang[1]} & {*after[0], *after[1]}
 
     unload(pool, model)
-    until(lambda: not any(running(host, title) for host in (a, b)))
-    until(lambda: {host.name: files(host) for host in (a, b)} == before)
+    with suppress(AssertionError):
+        until(lambda: left_over(pool, title, before) == [])
+    assert left_over(pool, title, before) == []
