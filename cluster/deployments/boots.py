@@ -10,7 +10,8 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from cluster.core.events import LoadFailed
 from cluster.core.ids import BootId, Cause, DeploymentId, NodeId, ReplicaId
@@ -95,9 +96,17 @@ class Boots:
             return await self._serve(engine, facts)
         except (EngineFault, ConnectionError) as fault:
             return str(fault)
+        except Exception as fault:  # Serve would start the process again and again, and nobody would hear why
+            log.exception("%s", self.replica)
+            return f"It failed with {type(fault).__name__}: {fault}. See the log of {self._node}."
         finally:
+            await _whole(self._end(engine))
+
+    async def _end(self, engine: Engine | None) -> None:
+        try:
             if engine is not None:
                 await engine.stop()
+        finally:
             if self._ground is not None:
                 await self._ground.clear()
 
@@ -159,9 +168,12 @@ class Boots:
             reason = await front.lost()
         finally:
             self.front = None
-            await front.close(reason, Cause(f"gone:{self.replica}"))
-            await server.close()
+            await _whole(self._close(front, server, reason))
         return reason
+
+    async def _close(self, front: Front, server: Server, reason: str) -> None:
+        await front.close(reason, Cause(f"gone:{self.replica}"))
+        await server.close()
 
     async def _give_up(self, reason: str) -> None:
         """Says that it cannot run here until it is told to end: a new router has to hear of it too."""
@@ -171,3 +183,13 @@ class Boots:
             with contextlib.suppress(RouterAway):
                 await self._router.post([LoadFailed(self._deployment, reason, cause)])
             await self._sleep(SAY_AGAIN_S)
+
+
+async def _whole(work: Coroutine[Any, Any, None]) -> None:
+    """Does `work` to its end, also where whoever waits for it is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise

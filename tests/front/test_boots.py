@@ -1,7 +1,7 @@
 """The life of a replica over several boots of its engine."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -13,6 +13,7 @@ from cluster.core.events import LoadFailed, ReplicaDraining, ReplicaGone, Replic
 from cluster.core.ids import Cause, DeploymentId, NodeId
 from cluster.core.layout import EngineKind, Layout, Shard
 from cluster.deployments.boots import BACKSTOP_S, Boots
+from cluster.deployments.engine import EngineFacts, Loading
 from cluster.deployments.fake import FakeEngine, FakeSettings
 from cluster.deployments.ground import LayoutGround
 from cluster.deployments.restarts import ENGINE, UPSTREAM, RestartPlan, Restarts
@@ -162,6 +163,55 @@ async def test_a_start_that_hangs_is_given_up_with_the_last_lines_of_its_gang() 
     assert _children("fake_rank") == []
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+class Broken(FakeEngine):
+    """Cannot start, for a reason that is no EngineFault."""
+
+    async def start(self, progress: Callable[[Loading], None]) -> EngineFacts:
+        raise KeyError("vocab")
+
+
+class Slow(FakeEngine):
+    """Stops when it `may_stop`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stops, self.may_stop, self.is_stopped = asyncio.Event(), asyncio.Event(), False
+
+    async def stop(self) -> None:
+        self.stops.set()
+        await self.may_stop.wait()
+        await super().stop()
+        self.is_stopped = True
+
+
+def _boots_of(engine: FakeEngine, router: ListeningRouter) -> Boots:
+    return Boots(DeploymentId("d"), NodeId("n"), "127.0.0.1", lambda: engine, router, ENGINE, QUICK)
+
+
+async def test_a_fault_that_nobody_foresaw_is_given_up_with_its_words() -> None:
+    router = ListeningRouter()
+    running = asyncio.create_task(_boots_of(Broken(), router).run())
+    failed = await router.hear(LoadFailed)
+    assert failed.reason == "It failed with KeyError: 'vocab'. See the log of n."
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_replica_that_is_ended_while_its_engine_stops_waits_for_that() -> None:
+    router, engine = ListeningRouter(), Slow()
+    running = asyncio.create_task(_boots_of(engine, router).run())
+    await router.hear(ReplicaReady)
+    engine.die("killed")
+    async with asyncio.timeout(10):
+        await engine.stops.wait()
+        running.cancel()
+        await asyncio.sleep(0)
+        engine.may_stop.set()
+        await asyncio.gather(running, return_exceptions=True)
+    assert engine.is_stopped
 
 
 async def test_a_gang_that_loses_a_rank_is_stopped_whole_and_started_again() -> None:
