@@ -3,44 +3,58 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from cluster.core.ids import NodeId
-from cluster.core.layout import Layout, ModelWish, NodeFacts, NoRoom
+from cluster.core.layout import Layout, NodeFacts, NoRoom
 from cluster.core.lifecycle import Life, Stage
 from cluster.core.state import State
+from cluster.core.together import Planner, kv_share
 
 MAX_PLANS = 256
 
 Free = Mapping[NodeId, int]
 """Bytes by node."""
 
-
-class Planner(Protocol):
-    def __call__(self, wish: ModelWish, nodes: Mapping[NodeId, NodeFacts], free: Free) -> Layout | NoRoom:
-        """The best layout in what is `free` (bytes, of each of `nodes`), or why there is none."""
-        ...
+Nodes = Mapping[NodeId, NodeFacts]
 
 
 @dataclass(slots=True)
 class Plans:
-    """What the planner answered; asked the same again it is not bothered.  Cleared by whoever changes a wish
-    or what a node offers."""
+    """What the planner answered; asked the same again it is not bothered.  To be forgotten by whoever changes
+    a wish or what a node offers."""
 
     planner: Planner
-    known: dict[object, Layout | NoRoom] = field(default_factory=dict[object, Layout | NoRoom])
+    _known: dict[object, Layout | NoRoom] = field(default_factory=dict[object, Layout | NoRoom])
+    _shares: dict[object, int] = field(default_factory=dict[object, int])
 
-    def find(self, life: Life, nodes: Mapping[NodeId, NodeFacts], free: Free) -> Layout | NoRoom:
+    def forget(self) -> None:
+        self._known.clear()
+        self._shares.clear()
+
+    def find(self, state: State, life: Life, nodes: Nodes, free: Free | None = None) -> Layout | NoRoom:
+        """The layout that the model gets on these nodes whatever else is loaded, placed in what is `free`;
+        None: in what could be free for it."""
         wish = life.declared.wish
         if wish is None or not nodes:
             return NoRoom("no node is there that could hold a model.", "Start a node.")
-        rooms = {node: max(free.get(node, 0), 0) for node in nodes}
-        key = (life.declared.deployment, *rooms.items())
-        if key not in self.known:
-            if len(self.known) >= MAX_PLANS:
-                self.known.clear()
-            self.known[key] = self.planner(wish, nodes, rooms)
-        return self.known[key]
+        held = kept(state, life)
+        most = {node: max(facts.models_bytes - held[node], 0) for node, facts in nodes.items()}
+        rooms = {node: max(free.get(node, 0), 0) for node in nodes} if free is not None else most
+        key = (life.declared.deployment, *rooms.items(), *most.items())
+        if key not in self._known:
+            if len(self._known) >= MAX_PLANS:
+                self._known.clear()
+            self._known[key] = self.planner(wish, nodes, rooms, most, self._share(state, nodes))
+        return self._known[key]
+
+    def _share(self, state: State, nodes: Nodes) -> int:
+        key = tuple(nodes)
+        if key not in self._shares:
+            lives = [life.declared for life in state.lives() if not life.withdrawn]
+            warm = [each.wish for each in lives if each.wish is not None and each.keep_warm]
+            others = [each.wish for each in lives if each.wish is not None and not each.keep_warm]
+            self._shares[key] = kv_share(self.planner, warm, others, nodes)
+        return self._shares[key]
 
 
 def living(state: State, silent_s: float, now: float) -> dict[NodeId, NodeFacts]:
@@ -66,9 +80,14 @@ def held(state: State) -> Counter[NodeId]:
     return held_by((*(life.layout for life in state.lives()), *state.foreign.values()))
 
 
+def keepers(state: State, life: Life) -> list[Life]:
+    """What holds memory that nothing but a person could free for this deployment."""
+    return [each for each in state.lives() if each.keep_warm and each.layout and each is not life]
+
+
 def kept(state: State, life: Life) -> Counter[NodeId]:
     """Bytes that nothing but a person could free for this deployment."""
-    warm = (each.layout for each in state.lives() if each.keep_warm and each is not life)
+    warm = (each.layout for each in keepers(state, life))
     return held_by((*warm, *state.foreign.values()))
 
 

@@ -42,7 +42,7 @@ def review(ctx: Context, cause: Cause, now: float) -> None:
 def declared(ctx: Context, event: DeploymentDeclared, now: float) -> Life | None:
     """The life of a deployment with a wish; one that is loaded stays so, its next start follows the wish."""
     known = ctx.state.deployments.get(event.deployment)
-    ctx.plans.known.clear()
+    ctx.plans.forget()
     if event.wish is None:
         return None
     if known is None or known.life is None:
@@ -58,6 +58,7 @@ def withdrawn(ctx: Context, event: DeploymentWithdrawn, now: float) -> None:
     if deployment is None or deployment.life is None:
         return
     deployment.life.withdrawn = True
+    ctx.plans.forget()
     if deployment.life.stage in (Stage.LOADING, Stage.READY):
         begin_unload(ctx, deployment, event.cause, now)
     elif deployment.life.stage is Stage.UNLOADED:
@@ -74,7 +75,7 @@ def node_came(ctx: Context, now: float) -> None:
 
 def node_changed(ctx: Context) -> None:
     """What a node offers may be another thing now."""
-    ctx.plans.known.clear()
+    ctx.plans.forget()
     note_surprise(ctx.state)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
-from cluster.core.booking import held, held_by, kept, living, releasing
+from cluster.core.booking import held, held_by, keepers, living, releasing
 from cluster.core.context import Context
 from cluster.core.facts import Locality, Privacy
 from cluster.core.ids import Cause, DeploymentId, NodeId
@@ -72,15 +72,16 @@ def hopeless(ctx: Context, life: Life, now: float) -> str:
     silent_s = ctx.limits.node_silent_s
     if ctx.state.loader_at is None or ctx.state.age_s(now) <= silent_s:
         return ""
-    nodes = living(ctx.state, silent_s, now)
-    mine = kept(ctx.state, life)
-    most = {node: facts.models_bytes - mine[node] for node, facts in nodes.items()}
-    found = ctx.plans.find(life, nodes, most)
+    found = ctx.plans.find(ctx.state, life, living(ctx.state, silent_s, now))
     if isinstance(found, Layout):
         return ""
-    warm = [each.declared.model for each in ctx.state.lives() if each.keep_warm and each is not life]
-    held_back = f" Kept in memory all the time: {', '.join(sorted(warm))}." if warm and found.ever else ""
-    return f"{life.declared.model} fits nowhere: {found}{held_back}"
+    warm = sorted(each.declared.model for each in keepers(ctx.state, life))
+    if not found.ever or not warm:
+        return f"{life.declared.model} fits nowhere: {found}"
+    return (
+        f"{life.declared.model} does not fit beside what is kept warm ({', '.join(warm)}): {found.problem} "
+        f"Unload one of those (`hearth unload {warm[0]}`), or take `keep_warm` from it."
+    )
 
 
 def _serve(ctx: Context, want: Want, rooms: Rooms, cause: Cause, now: float) -> None:
@@ -105,10 +106,10 @@ def _find(ctx: Context, life: Life, nodes: dict[NodeId, NodeFacts], free: Memory
     """A layout; after a second failure rather not on the nodes where it failed."""
     if life.num_failures > 1:
         others = {node: facts for node, facts in nodes.items() if node not in life.avoid}
-        elsewhere = ctx.plans.find(life, others, free)
+        elsewhere = ctx.plans.find(ctx.state, life, others, free)
         if isinstance(elsewhere, Layout):
             return elsewhere
-    return ctx.plans.find(life, nodes, free)
+    return ctx.plans.find(ctx.state, life, nodes, free)
 
 
 def _make_room(

@@ -12,7 +12,7 @@ go, and look through the queue.
 from typing import assert_never
 
 from cluster.core import clock, life, replicas, turns
-from cluster.core.booking import Planner, Plans
+from cluster.core.booking import Plans
 from cluster.core.check import check_state
 from cluster.core.commands import Command
 from cluster.core.context import Context, Limits
@@ -52,6 +52,7 @@ from cluster.core.plan import plan
 from cluster.core.schedule import place_waiting
 from cluster.core.sight import view_of
 from cluster.core.swap import SwapPolicy, batched
+from cluster.core.together import Planner
 from cluster.core.view import PoolView
 from cluster.core.waiting import tell_waiting
 

@@ -4,14 +4,18 @@ Of all that could run, in this order: on accelerators rather than processors; th
 fewest nodes; the fewest ranks; tensor rather than pipeline parallel; the node with most room.
 
 The context is the one wanted.  Else KV memory gets what is free, up to `slots` whole windows, but no more
-than a quarter of what its nodes offer to models, so that several models can live together; never less than
+than a share of what its nodes offer to models, so that several models can live together; never less than
 USEFUL_TOKENS, or where no variant gets that, SHORT_TOKENS.  Cards are given whole, and the KV memory gets
 what the weights leave of them; a llama.cpp of less than TINY_BYTES runs on the processors beside the cards.
+
+All that is chosen in the memory that could be free; what is free now decides only on which nodes it runs,
+or that it has to wait.  So a model is the same each time, whatever else is loaded.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from cluster.core.footprint import Run, rank_footprint
 from cluster.core.ids import NodeId
@@ -26,7 +30,7 @@ STEP_TOKENS = 256
 USEFUL_TOKENS = 8192
 SHORT_TOKENS = 2048
 KV_SHARE = 4
-"""KV memory that nobody asked for is at most one in so many bytes of a node."""
+"""KV memory that nobody asked for is at most one in so many bytes of a node; see also `together`."""
 
 TINY_BYTES = 2**30
 """A model this small is not worth a card."""
@@ -106,14 +110,26 @@ class _Place:
         )
 
 
-def plan(wish: ModelWish, nodes: Mapping[NodeId, NodeFacts], free: Mapping[NodeId, int]) -> Layout | NoRoom:
-    """Chooses; deterministic.  `free`: bytes of each node's `models_bytes` that no deployment holds."""
-    layout = _best(wish, nodes, free)
-    if layout is not None:
-        return layout
-    empty = {node: facts.models_bytes for node, facts in nodes.items()}
-    least = _least_tokens(wish, wish.variants[0], SHORT_TOKENS) if wish.variants else 0
-    return explain(wish, _rooms(nodes, free), least, ever=_best(wish, nodes, empty) is not None)
+def plan(
+    wish: ModelWish,
+    nodes: Mapping[NodeId, NodeFacts],
+    free: Mapping[NodeId, int],
+    most: Mapping[NodeId, int] | None = None,
+    kv_share: int = KV_SHARE,
+) -> Layout | NoRoom:
+    """Chooses; deterministic.  `free`: bytes of each node's `models_bytes` that no deployment holds; `most`:
+    those that none would hold with all unloaded that may be, None: no more than now."""
+    rooms = _rooms(nodes, free)
+    best = _best(wish, _rooms(nodes, most) if most is not None else rooms)
+    if best is None:
+        empty = _rooms(nodes, {node: facts.models_bytes for node, facts in nodes.items()})
+        least = _least_tokens(wish, wish.variants[0], SHORT_TOKENS) if wish.variants else 0
+        return explain(wish, rooms, least, ever=_best(wish, empty) is not None)
+    tokens = _context_tokens(wish, best, kv_share)
+    place = _moved(wish, best, rooms)
+    if place.fits(tokens):
+        return _layout(place, tokens)
+    return explain(replace(wish, variants=(best.variant,)), rooms, tokens, ever=True)
 
 
 def _rooms(nodes: Mapping[NodeId, NodeFacts], free: Mapping[NodeId, int]) -> tuple[Room, ...]:
@@ -121,13 +137,22 @@ def _rooms(nodes: Mapping[NodeId, NodeFacts], free: Mapping[NodeId, int]) -> tup
     return tuple(sorted(rooms, key=lambda room: (-room.free_bytes, room.node)))
 
 
-def _best(wish: ModelWish, nodes: Mapping[NodeId, NodeFacts], free: Mapping[NodeId, int]) -> Layout | None:
-    rooms = _rooms(nodes, free)
+def _best(wish: ModelWish, rooms: tuple[Room, ...]) -> _Place | None:
     for floor_tokens in (USEFUL_TOKENS, SHORT_TOKENS):
         places = [place for place in _places(wish, rooms, floor_tokens) if place.fits(place.context_tokens)]
         if places:
-            return _layout(wish, min(places, key=_Place.rank))
+            return min(places, key=_Place.rank)
     return None
+
+
+def _moved(wish: ModelWish, place: _Place, rooms: tuple[Room, ...]) -> _Place:
+    """The same on the roomiest nodes of its kind."""
+    usable = (room for room in allowed(wish, rooms, place.engine) if room.kind == place.rooms[0].kind)
+    return replace(place, rooms=_first(usable, place.split))
+
+
+def _first(alike: Iterable[Room], split: Split) -> tuple[Room, ...]:
+    return tuple(sorted(islice(alike, split.num_nodes), key=lambda room: room.node))
 
 
 def _places(wish: ModelWish, rooms: tuple[Room, ...], floor_tokens: int) -> Iterator[_Place]:
@@ -138,8 +163,7 @@ def _places(wish: ModelWish, rooms: tuple[Room, ...], floor_tokens: int) -> Iter
             for kind in sorted({room.kind for room in usable}):
                 alike = [room for room in usable if room.kind == kind]
                 for split in splits(wish, variant, engine, alike[0].facts, len(alike)):
-                    chosen = tuple(sorted(alike[: split.num_nodes], key=lambda room: room.node))
-                    place = _Place(variant, engine, split, chosen, wish.kv_type, tokens)
+                    place = _Place(variant, engine, split, _first(alike, split), wish.kv_type, tokens)
                     if not place.wastes_cards() and not place.lacks_cards():
                         yield place
 
@@ -157,14 +181,14 @@ def _rounded_up(tokens: int) -> int:
     return -(-tokens // STEP_TOKENS) * STEP_TOKENS
 
 
-def _context_tokens(wish: ModelWish, place: _Place) -> int:
+def _context_tokens(wish: ModelWish, place: _Place, kv_share: int) -> int:
     least = place.context_tokens
     if wish.context_tokens is not None:
         return least
     steps = range(least, _most_tokens(wish, place.variant) + 1, STEP_TOKENS)
     if place.split.num_cards:
         return _largest(steps, place.fits)
-    share_bytes = min(room.facts.models_bytes for room in place.rooms) // KV_SHARE
+    share_bytes = min(room.facts.models_bytes for room in place.rooms) // kv_share
     return _largest(steps, lambda tokens: place.fits(tokens) and place.kv_bytes(tokens) <= share_bytes)
 
 
@@ -173,9 +197,8 @@ def _largest(steps: range, holds: Callable[[int], bool]) -> int:
     return steps[max(bisect_right(steps, False, key=lambda tokens: not holds(tokens)) - 1, 0)]
 
 
-def _layout(wish: ModelWish, place: _Place) -> Layout:
+def _layout(place: _Place, context_tokens: int) -> Layout:
     variant, split = place.variant, place.split
-    context_tokens = _context_tokens(wish, place)
     return Layout(
         place.engine,
         variant.source,

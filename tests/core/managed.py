@@ -36,6 +36,7 @@ from cluster.core.layout import (
 )
 from cluster.core.machine import RouterMachine
 from cluster.core.swap import SwapPolicy, batched
+from cluster.core.together import Planner
 from cluster.core.view import ModelStatus
 from tests.core.drive import CAUSE, Drive
 
@@ -43,7 +44,11 @@ GIB = 2**30
 
 
 def simple_plan(
-    wish: ModelWish, nodes: Mapping[NodeId, NodeFacts], free: Mapping[NodeId, int]
+    wish: ModelWish,
+    nodes: Mapping[NodeId, NodeFacts],
+    free: Mapping[NodeId, int],
+    most: Mapping[NodeId, int] | None = None,
+    kv_share: int = 4,
 ) -> Layout | NoRoom:
     """Equal shards of the one variant on the nodes with most room."""
     variant, num = wish.variants[0], wish.pipeline_parallel or 1
@@ -51,9 +56,9 @@ def simple_plan(
     able = sorted((node for node in nodes if free[node] >= each), key=lambda node: (-free[node], node))
     if len(able) < num:
         ever = sum(facts.models_bytes >= each for facts in nodes.values()) >= num
-        most = max(free.values(), default=0)
+        room = max(free.values(), default=0)
         return NoRoom(
-            f"{variant.source} needs {each / GIB:.0f} GiB on {num} node(s), {most / GIB:.0f} GiB are free.",
+            f"{variant.source} needs {each / GIB:.0f} GiB on {num} node(s), {room / GIB:.0f} GiB are free.",
             "Unload a model, or choose a smaller one.",
             ever,
         )
@@ -71,6 +76,7 @@ class Home(Drive):
     """The loader obeys at once, unless `obeys` is False; a start takes until `started` says it is over."""
 
     swapping: SwapPolicy = batched
+    planner: Planner = simple_plan
     obeys: bool = True
     loaded: dict[str, LoadedView] = field(default_factory=dict)
     nodes: dict[str, NodeFacts] = field(default_factory=dict)
@@ -80,10 +86,10 @@ class Home(Drive):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.machine = RouterMachine(1, limits=self.limits, planner=simple_plan, swapping=self.swapping)
+        self.machine = RouterMachine(1, limits=self.limits, planner=self.planner, swapping=self.swapping)
 
     def node(self, name: str, gib: float) -> None:
-        self.nodes[name] = NodeFacts(int(gib * GIB))
+        self.nodes[name] = NodeFacts(int(gib * GIB), engines=frozenset({EngineKind.FAKE}))
         self.tell(NodeUp(NodeId(name), int(gib * GIB), CAUSE, self.nodes[name]))
 
     def model(self, name: str, gib: float, num_nodes: int = 1, **more: object) -> None:
@@ -181,9 +187,14 @@ class Home(Drive):
         return {each.model: each.state for each in self.machine.view(self.now).models}
 
 
-def home(*nodes: float, swapping: SwapPolicy = batched, limits: Limits | None = None) -> Home:
+def home(
+    *nodes: float,
+    swapping: SwapPolicy = batched,
+    limits: Limits | None = None,
+    planner: Planner = simple_plan,
+) -> Home:
     """A home with nodes of these sizes (GiB), and a loader that has nothing yet."""
-    made = Home(limits or Limits(), swapping=swapping)
+    made = Home(limits or Limits(), swapping=swapping, planner=planner)
     for index, gib in enumerate(nodes):
         made.node(f"n{index + 1}", gib)
     made.report()

@@ -217,7 +217,8 @@ def test_what_is_kept_warm_never_makes_room_and_others_are_told_so() -> None:
     error = only(drive.turn("t", "b"), Reject).error
     assert isinstance(error, Overloaded)
     assert "4 GiB" in str(error)
-    assert "warm" in str(error)
+    assert "`hearth unload warm`" in str(error), "no other model stands in its way"
+    assert "idle" not in str(error)
     assert not drive.heard(Unload)
 
 
