@@ -74,11 +74,12 @@ class Loader:
         self._news, self._moves, self._writing = asyncio.Event(), asyncio.Event(), asyncio.Lock()
         self._epoch = 0
         self._attached: int | None = None
-        self._is_changed = True
+        self._is_changed, self._is_recovered = True, False
         self._causes = count(1)
 
     async def carry_out(self, epoch: int, commands: Sequence[ToLoader]) -> None:
-        if epoch < self._epoch:
+        # One that does not know yet what runs would start it again, and write a book without the others.
+        if epoch < self._epoch or not self._is_recovered:
             return
         self._epoch = epoch
         for command in commands:
@@ -117,11 +118,12 @@ class Loader:
         while listed is None:
             await asyncio.sleep(self._pace.busy_s)
             listed = await self._listed()
-        for deployment in listed.keys() - self._held.keys():
+        for deployment in listed:
             if deployment in kept:
                 self._held[deployment] = Held(kept[deployment], self._now(), asked=True)
             else:  # nobody could say which memory it holds
                 self._then(deployment, self._let_end)
+        self._is_recovered = True
 
     async def _watch(self) -> None:
         """Looks at the applications: often while one of them moves."""

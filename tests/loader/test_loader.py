@@ -94,6 +94,7 @@ class Home:
     router: ListeningRouter
 
     async def command(self, *commands: Load | Unload, epoch: int = 1) -> None:
+        await self.router.hear(LoaderReport)  # it knows what runs
         await self.loader.carry_out(epoch, commands)
 
     async def reported(self, *views: LoadedView) -> None:
@@ -190,10 +191,13 @@ async def test_a_loader_that_was_killed_finds_what_it_had_started(tmp_path: Path
     async with running(tmp_path, apps) as home:
         await asyncio.sleep(0.1)
         assert home.router.told(LoaderReport) == [], "it knows nothing yet"
+        await home.loader.carry_out(1, [load("a"), load("c")])
         apps.is_away = False
         await home.reported(view("a"))
         await apps.running("a")
         assert apps.log[-1] == "end unknown"
+        assert apps.log.count("start a") == 1
+        assert set(Book(tmp_path / "run" / "loaded").read()) >= {deployment("a")}
         await home.command(unload("a"))
         await home.reported()
 
