@@ -17,6 +17,8 @@ CPU_BLOCK_TOKENS = 32
 CPU_BATCH_TOKENS = 512
 """Prompt tokens computed between two looks at who went away; cards keep vLLM's own number."""
 
+LOOPBACK = "127.0.0.1"
+
 _FORMS = {"backend": "guidance", "disable_any_whitespace": True}
 """As llama.cpp does it: without white space that nobody asked for, of which small models write no end."""
 
@@ -66,10 +68,15 @@ def commands(plan: Plan, places: Sequence[Place], port: int) -> tuple[RankComman
                 *_arguments(plan),
                 *_meeting(places, node, port),
             ),
-            _environment(plan, place, is_found=node == 0),
+            _environment(plan, place.folder, address, is_found=node == 0),
         )
-        for node, place in enumerate(places)
+        for node, (place, address) in enumerate(zip(places, _addresses(places), strict=True))
     )
+
+
+def _addresses(places: Sequence[Place]) -> Sequence[str]:
+    """Where the ranks of each place listen for other ranks: alone on a node, for nobody beyond it."""
+    return [LOOPBACK] if len(places) == 1 else [place.address for place in places]
 
 
 def _arguments(plan: Plan) -> list[str]:
@@ -101,12 +108,12 @@ def _meeting(places: Sequence[Place], node: int, port: int) -> list[str]:
     return meeting if node == 0 else [*meeting, "--headless"]
 
 
-def _environment(plan: Plan, place: Place, *, is_found: bool) -> Mapping[str, str]:
+def _environment(plan: Plan, folder: str, address: str, *, is_found: bool) -> Mapping[str, str]:
     """`is_found`: its model is a folder already, so that no hub has to be asked."""
     environment = {
-        "VLLM_HOST_IP": place.address,
-        "VLLM_RPC_BASE_PATH": place.folder,
-        "TMPDIR": place.folder,
+        "VLLM_HOST_IP": address,
+        "VLLM_RPC_BASE_PATH": folder,
+        "TMPDIR": folder,
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",

@@ -47,6 +47,12 @@ def test_ranks_of_one_node_are_one_process() -> None:
     assert "--nnodes" not in told
 
 
+def test_ranks_of_one_node_listen_there_alone() -> None:
+    (command,) = commands(replace(ONE, tensor_parallel=2, num_ranks=2), (HERE,), 1)
+    assert command.env["VLLM_HOST_IP"] == "127.0.0.1"
+    assert HERE.address not in {*command.argv, *command.env.values()}
+
+
 def test_nodes_meet_at_the_first_ones_address() -> None:
     first, second = options(replace(ONE, tensor_parallel=2), HERE, THERE)
     for told in (first, second):
@@ -78,9 +84,16 @@ def test_threads_are_told_or_left_to_the_node() -> None:
     assert told.env["OMP_NUM_THREADS"] == "3"
     (left,) = commands(replace(ONE, num_ranks=2), (HERE,), 1)
     environment = dict(left.env)
-    vllm_rank._prepare(environment, {"192.0.2.1": "eth7"})
+    vllm_rank._prepare(environment, {"192.0.2.1": "eth7", "127.0.0.1": "lo7"})
     assert int(environment["OMP_NUM_THREADS"]) >= 1
-    assert environment["GLOO_SOCKET_IFNAME"] == "eth7"
+    assert environment["GLOO_SOCKET_IFNAME"] == "lo7"
+
+
+def test_ranks_of_several_nodes_listen_at_their_nodes_addresses() -> None:
+    _, there = commands(replace(ONE, tensor_parallel=2), (HERE, THERE), 1)
+    environment = dict(there.env)
+    vllm_rank._prepare(environment, {"192.0.2.2": "eth7", "127.0.0.1": "lo7"})
+    assert environment["GLOO_SOCKET_IFNAME"] == environment["NCCL_SOCKET_IFNAME"] == "eth7"
 
 
 LAYOUT = Layout(EngineKind.VLLM, "/models/m", (Shard(NodeId("a"), 2**30),), 1000, 4096)
