@@ -22,8 +22,6 @@ from cluster.wire import Embeddings, EmbedRequest, Failed, Frame, JsonObject, Tu
 DEFAULT_SLOTS = 16
 """Sequences at once, where nobody says how many: they share the KV memory, and an idle one holds none."""
 
-HASHED = ("*.safetensors", "config.json", "tokenizer*", "generation_config.json", "*.jinja", "*.model")
-
 
 class MlxEngine:
     """Ranks of `layout` on `hosts`, one each, rank 0 first."""
@@ -53,7 +51,7 @@ class MlxEngine:
                 "Try another engine for this model.",
             ) from fault
         progress(Loading("hashing the model"))
-        hashed = await asyncio.to_thread(_hash, folder)
+        hashed = await asyncio.to_thread(model_hash.of_folder, folder)
         return self._take_facts(settings, told, hashed, speed)
 
     async def _load(
@@ -75,7 +73,7 @@ class MlxEngine:
             engine="mlx",
             model=self._config.name,
             model_hash=hashed,
-            locality=Locality.LOCAL,
+            locality=Locality(self._config.locality),
             capacity=Capacity(
                 settings.kv_tokens, settings.num_slots, settings.window_tokens, resident_holds_slot=False
             ),
@@ -199,11 +197,6 @@ def _settings(config: ModelConfig, layout: Layout, num_hosts: int) -> RankSettin
         exact=config.kv_type == "f32",
         ready_timeout_s=config.load_timeout_s,
     )
-
-
-def _hash(folder: Path) -> str:
-    found = {path for pattern in HASHED for path in folder.glob(pattern) if path.is_file()}
-    return model_hash.of_files(sorted(found), "hf")
 
 
 def _check(request: TurnRequest) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from cluster.config import home
 
 _CHUNK_BYTES = 8 * 1024 * 1024
+_OF_FOLDERS = ("*.safetensors", "config.json", "tokenizer*", "generation_config.json", "*.jinja", "*.model")
 
 
 def of_files(paths: Sequence[Path], kind: str = "gguf") -> str:
@@ -39,6 +40,12 @@ def _hash(paths: Sequence[Path]) -> str:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+def of_folder(folder: Path) -> str:
+    """The hash of a folder of safetensors, the same whichever engine loads it."""
+    found = {path for pattern in _OF_FOLDERS for path in folder.glob(pattern) if path.is_file()}
+    return of_files(sorted(found), "hf")
 
 
 def _load(cache: Path) -> dict[str, str]:

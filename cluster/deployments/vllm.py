@@ -12,7 +12,7 @@ from cluster.core.errors import ContextLengthExceeded, InvalidField
 from cluster.core.facts import Feature, Locality, Speed
 from cluster.core.ids import SessionKey
 from cluster.core.layout import Layout
-from cluster.deployments import constrained, embedder, formats, vllm_model, vllm_plan, vllm_warmup
+from cluster.deployments import constrained, embedder, formats, model_hash, vllm_model, vllm_plan, vllm_warmup
 from cluster.deployments.engine import EngineFacts, EngineFault, EngineLost, Loading, Prompt
 from cluster.deployments.engine_http import Refused
 from cluster.deployments.gang import Host
@@ -42,7 +42,7 @@ class VllmEngine:
     async def start(self, progress: Callable[[Loading], None]) -> EngineFacts:
         progress(Loading("reading the model's files"))
         model = await asyncio.to_thread(vllm_model.read, self._layout.source, progress)
-        hashing = asyncio.create_task(asyncio.to_thread(vllm_model.hash_of, model.folder))
+        hashing = asyncio.create_task(asyncio.to_thread(model_hash.of_folder, model.folder))
         try:
             async with asyncio.timeout(self._config.load_timeout_s):
                 progress(Loading(f"loading {model.folder.name}"))

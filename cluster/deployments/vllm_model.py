@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from cluster.core.layout import Variant
-from cluster.deployments import hf_files, hf_variants, model_hash
+from cluster.deployments import hf_files, hf_variants
 from cluster.deployments.engine import EngineFault, Loading
 
 EMBEDS = "modules.json"
 """Embedding models say in it how they pool."""
-
-HASHED = ("*.safetensors", "config.json", "tokenizer*", "generation_config.json", "*.jinja", "*.model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +39,6 @@ def read(source: str, progress: Callable[[Loading], None]) -> Model:
     return Model(
         folder, hf_variants.local(folder), "" if embeds else _template(folder), tuple(control), embeds
     )
-
-
-def hash_of(folder: Path) -> str:
-    found = {path for pattern in HASHED for path in folder.glob(pattern) if path.is_file()}
-    return model_hash.of_files(sorted(found))
 
 
 def _object(path: Path) -> dict[str, Any]:

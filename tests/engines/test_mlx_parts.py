@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from cluster.config import ModelConfig
+from cluster.core.facts import Locality, Speed
 from cluster.core.ids import NodeId
 from cluster.core.layout import EngineKind, Layout, Shard
-from cluster.deployments import mlx_links
+from cluster.deployments import mlx, mlx_links, model_hash
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.gang import LocalHost, LocalRank, RankCommand
 from cluster.deployments.mlx import MlxEngine
@@ -112,6 +113,32 @@ async def test_a_node_without_mlx_says_how_to_install_it(tmp_path: Path) -> None
             await engine.start(lambda _: None)
     finally:
         await engine.stop()
+
+
+@pytest.mark.parametrize("locality", Locality)
+def test_an_engine_computes_where_its_model_is_said_to(locality: Locality) -> None:
+    layout = Layout(EngineKind.MLX, "/m", (Shard(NodeId("n"), 1),), 4096, 4096)
+    config = ModelConfig.model_validate({"name": "m", "source": "/m", "locality": locality})
+    engine = MlxEngine(config, layout, [LocalHost()])
+    told = {"control_tokens": [], "weights_bytes": 1, "kv_token_bytes": 1}
+    engine._formats = ()
+    facts = engine._take_facts(mlx._settings(config, layout, 1), told, "hash", Speed(1.0, 1.0))
+    assert facts.locality is locality
+
+
+def test_a_folder_is_the_same_model_whatever_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEARTH_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    first = model_hash.of_folder(folder)
+    (folder / "README.md").write_text("words")
+    assert model_hash.of_folder(folder) == first
+    assert first.startswith("hf:")
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    assert model_hash.of_folder(folder) != first
 
 
 async def test_only_who_knows_the_secret_becomes_a_rank() -> None:
