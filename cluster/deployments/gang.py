@@ -100,6 +100,7 @@ class LocalHost:
         self.address = address
         self.ranks: list[LocalRank] = []
         self._folders = contextlib.ExitStack()
+        self._starting = asyncio.Lock()
 
     async def free_ports(self, num: int) -> tuple[int, ...]:
         with contextlib.ExitStack() as stack:
@@ -114,17 +115,20 @@ class LocalHost:
         return folder
 
     async def start(self, command: RankCommand) -> LocalRank:
-        rank = LocalRank(await spawn(command.argv, command.env))
-        self.ranks.append(rank)
-        return rank
+        async with self._starting:
+            rank = LocalRank(await spawn(command.argv, command.env))
+            self.ranks.append(rank)
+            return rank
 
     async def tail(self) -> str:
         return await self.ranks[-1].tail() if self.ranks else ""
 
     async def close(self) -> None:
-        await asyncio.gather(*(rank.stop() for rank in self.ranks))
-        self.ranks.clear()
-        self._folders.close()
+        # Whoever asked for a rank from another node may have gone away before it was started.
+        async with self._starting:
+            await asyncio.gather(*(rank.stop() for rank in self.ranks))
+            self.ranks.clear()
+            self._folders.close()
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from cluster.deployments.child import spawn
+from cluster.deployments.gang import LocalHost, RankCommand
 
 IMMORTAL = (
     "import signal, sys\n"
@@ -62,6 +63,15 @@ async def test_a_stop_waits_for_what_the_child_has_started_and_may_come_twice() 
     psutil.wait_procs([slow], timeout=0.3)  # its files are closed just before it is gone
     assert not slow.is_running() or slow.status() == psutil.STATUS_ZOMBIE
     assert await child.stop() == -signal.SIGTERM
+
+
+async def test_a_host_that_is_closed_while_a_rank_starts_ends_that_too() -> None:
+    host = LocalHost()
+    starting = asyncio.create_task(host.start(RankCommand((sys.executable, "-c", IMMORTAL))))
+    await asyncio.sleep(0)
+    await host.close()
+    rank = await starting
+    assert await asyncio.wait_for(rank.wait(), 5) < 0
 
 
 async def test_env_is_added_and_a_missing_program_is_an_error() -> None:
