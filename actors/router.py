@@ -14,14 +14,12 @@ from cluster.core.context import Limits
 from cluster.core.events import DeploymentDeclared, Event, ReplicaReady
 from cluster.core.ids import GatewayId
 from cluster.core.machine import RouterMachine
-from cluster.core.swap import batched, first_come
+from cluster.core.swap import POLICIES
 from cluster.core.view import LoadingStatus, PoolView
 from cluster.epoch import take_next
 from cluster.journal import Journal
 from cluster.ports import Delivery
 from cluster.router import Router
-
-SWAPPING = {"batched": batched, "first-come": first_come}
 
 
 class ActorGateway:
@@ -59,7 +57,7 @@ class RouterActor:
         epoch = await asyncio.to_thread(take_next, home() / "run" / "router.epoch")
         self._gateways: dict[GatewayId, ActorGateway] = {}
         self._loader: ActorLoader | None = None
-        machine = RouterMachine(epoch, limits=limits, swapping=SWAPPING[config.swap])
+        machine = RouterMachine(epoch, limits=limits, swapping=POLICIES[config.swap])
         self._router = Router(machine, epoch, Journal(home() / "journal", epoch))
         await self._router.__aenter__()  # for the life of this process
         await self._router.post(declared)

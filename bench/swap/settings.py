@@ -12,13 +12,13 @@ POLICIES = ("batched", "first-come")
 
 
 class SwapSettings(BenchSettings):
-    """`models` equal ones in memory for `fitting` of them.  `turns` arrive `gap_s` apart on average, each
-    for a model drawn anew.  `swap_wait_s`: as in hearth.yaml."""
+    """`models` equal ones in memory for `fitting` of them.  `turns` arrive `gap_s` apart on average, as many
+    for each model, in an order by chance.  `swap_wait_s`: as in hearth.yaml."""
 
     models: Count = 3
     fitting: Count = 2
     turns: Count = 60
-    gap_s: Annotated[float, Field(gt=0)] = 1.0
+    gap_s: Annotated[float, Field(gt=0)] = 2.0
     output_tokens: Count = 200
     prompt_words: Count = 12
     repeats: Count = 1

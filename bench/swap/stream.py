@@ -22,11 +22,14 @@ class Arrival:
 
 
 def arrivals(settings: SwapSettings, seed: int) -> list[Arrival]:
+    """Each model as often as the others, in an order by chance."""
     chance = random.Random(seed)
+    models = [settings.names[number % settings.models] for number in range(settings.turns)]
+    chance.shuffle(models)
     asked = prompts(settings.data, seed, settings.turns, settings.prompt_words)
     at_s, found = 0.0, []
-    for messages in asked:
-        found.append(Arrival(at_s, chance.choice(settings.names), messages))
+    for messages, model in zip(asked, models, strict=True):
+        found.append(Arrival(at_s, model, messages))
         at_s += chance.expovariate(1 / settings.gap_s)
     return found
 
