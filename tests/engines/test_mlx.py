@@ -132,6 +132,17 @@ class Alone(AnyRanks):
         answered = await answer(engine, replace(ask("Hello!"), response_format=schema))
         assert (failed(answered).status, failed(answered).code) == (400, "invalid_request")
 
+    async def test_a_schema_too_large_to_follow_ends_its_own_answer_alone(self, engine: Engine) -> None:
+        large = {"type": "string", "pattern": "^([a-z]{1,500}[a-f]{1,500}){100,500}x$"}
+        schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": large}}
+        request = replace(ask("Hello!", "large", max_tokens=400), response_format=schema)
+        answered, other = await asyncio.gather(
+            answer(engine, request), answer(engine, ask("Hello!", "other", max_tokens=64))
+        )
+        assert (failed(answered).status, failed(answered).code) == (400, "invalid_request")
+        assert "Simplify it" in failed(answered).message
+        assert len(other.ids) == 64
+
 
 class MlxContract(IdsContract):
     """All of the contract on one engine, started again where a test ended it."""

@@ -39,9 +39,10 @@ class Grammars:
 
 
 class Matcher:
-    """One answer's way through its grammar."""
+    """One answer's way through its grammar.  `fault`: why there is none any more; empty while there is."""
 
     def __init__(self, matcher: llguidance.LLMatcher, vocab_size: int, ends: list[int]) -> None:
+        self.fault = ""
         self._matcher, self._ends = matcher, ends
         self._bits = llguidance.numpy.allocate_token_bitmask(1, vocab_size)
         self._num_read = 0
@@ -52,13 +53,15 @@ class Matcher:
         for token in fresh:
             if not self._matcher.is_stopped():
                 self._matcher.consume_token(token)
-        if self._matcher.is_error():
-            raise RuntimeError(f"the grammar broke: {self._matcher.get_error()}")
         allowed = np.zeros(num_logits, dtype=bool)
-        if self._matcher.is_stopped():
-            allowed[self._ends] = True
-        else:
+        if not self._matcher.is_stopped():
             llguidance.numpy.fill_next_token_bitmask(self._matcher, self._bits)
             bits = np.unpackbits(self._bits.view(np.uint8), bitorder="little")[:num_logits]
             allowed[: bits.size] = bits
+        if self._matcher.is_error():
+            # A schema may turn out too large while it is followed: that ends its own answer alone.
+            self.fault = self._matcher.get_error().partition("\n")[0]
+            allowed[:] = False
+        if not allowed.any():
+            allowed[self._ends] = True
         return mx.array(allowed)

@@ -30,6 +30,9 @@ class Sampling:
 
 
 class Grammar(Protocol):
+    fault: str
+    """Why the form cannot be followed to its end; empty while it can."""
+
     def mask(self, answer: mx.array, num_logits: int) -> mx.array:
         """Which tokens may come after the ids of `answer` (booleans)."""
         ...

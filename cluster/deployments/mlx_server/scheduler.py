@@ -202,4 +202,8 @@ class Scheduler:
         else:
             self._keep(turn)
         self._room.remove(turn)
-        turn.tell_end(reason)
+        grammar = turn.asked.grammar
+        if grammar is not None and grammar.fault:
+            turn.tell_error(400, "BadSchema", f"The form cannot be followed: {grammar.fault}. Simplify it.")
+        else:
+            turn.tell_end(reason)
