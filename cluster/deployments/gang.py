@@ -12,12 +12,12 @@ A host is where ranks run: this process's own node (`LocalHost`), or another one
 import asyncio
 import contextlib
 import socket
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from cluster.deployments import folders
 from cluster.deployments.child import Child, spawn
 
 STOP_S = 15.0
@@ -99,7 +99,7 @@ class LocalHost:
     def __init__(self, address: str = "127.0.0.1") -> None:
         self.address = address
         self.ranks: list[LocalRank] = []
-        self._folders = contextlib.ExitStack()
+        self._folders: list[Path] = []
         self._starting = asyncio.Lock()
 
     async def free_ports(self, num: int) -> tuple[int, ...]:
@@ -110,9 +110,10 @@ class LocalHost:
             return tuple(each.getsockname()[1] for each in sockets)
 
     async def write(self, files: Mapping[str, bytes]) -> str:
-        folder = self._folders.enter_context(tempfile.TemporaryDirectory(prefix="hearth-rank-"))
-        await asyncio.to_thread(_write, Path(folder), files)
-        return folder
+        folder = folders.new()
+        self._folders.append(folder)
+        await asyncio.to_thread(_write, folder, files)
+        return str(folder)
 
     async def start(self, command: RankCommand) -> LocalRank:
         async with self._starting:
@@ -128,7 +129,9 @@ class LocalHost:
         async with self._starting:
             await asyncio.gather(*(rank.stop() for rank in self.ranks))
             self.ranks.clear()
-            self._folders.close()
+            for folder in self._folders:
+                await asyncio.to_thread(folders.remove, folder)
+            self._folders.clear()
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -1,18 +1,14 @@
 """The life of the child process: its folder, its socket, its start and its end."""
 
 import asyncio
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
+from cluster.deployments import folders
 from cluster.deployments.child import Child, spawn
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.llamacpp_server import LlamaServer
 from cluster.deployments.llamacpp_settings import Settings
-
-MAX_SOCKET_BYTES = 100
-"""The kernel keeps a socket's path in about 104 bytes, on macOS; its temporary folder may be longer."""
 
 
 class LlamaProcess:
@@ -30,12 +26,8 @@ class LlamaProcess:
 
     def new_folder(self) -> Path:
         """Where the next child is to have its socket."""
-        folder = Path(tempfile.mkdtemp(prefix="hearth-"))
-        if len(str(folder)) + len("/engine.sock") > MAX_SOCKET_BYTES:
-            folder.rmdir()
-            folder = Path(tempfile.mkdtemp(prefix="hearth-", dir="/tmp"))
-        self._folder = folder
-        return folder
+        self._folder = folders.new()
+        return self._folder
 
     async def start(self, settings: Settings, timeout_s: float) -> None:
         """Returns when the model is loaded.  Raises EngineFault with the child's last words."""
@@ -77,4 +69,4 @@ class LlamaProcess:
         if self._child is not None:
             await self._child.stop()
         if self._folder is not None:
-            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+            await asyncio.to_thread(folders.remove, self._folder)

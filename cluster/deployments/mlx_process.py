@@ -2,18 +2,15 @@
 
 import asyncio
 import secrets
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cluster.deployments import mlx_links
+from cluster.deployments import folders, mlx_links
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.engine_http import EngineHttp
 from cluster.deployments.gang import Gang, Host, RankCommand
-from cluster.deployments.llamacpp_process import MAX_SOCKET_BYTES
 from cluster.deployments.mlx_launch import Links, Wiring, wire
 from cluster.deployments.mlx_server import faults
 from cluster.deployments.mlx_server.settings import SECRET_ENV, RankSettings
@@ -39,7 +36,8 @@ class MlxProcess:
 
         `folder`: where the model's files lie on this host; other hosts look for themselves.
         """
-        socket = self._new_folder() / "engine.sock"
+        self._folder = folders.new()
+        socket = self._folder / "engine.sock"
         self._server = EngineHttp(socket)
         try:
             await self._gang.start(await self._commands(replace(settings, socket=str(socket)), folder))
@@ -49,14 +47,6 @@ class MlxProcess:
             if self._gang.has_died:
                 raise _fault(await self._gang.died())
             await asyncio.sleep(LOOK_S)
-
-    def _new_folder(self) -> Path:
-        folder = Path(tempfile.mkdtemp(prefix="hearth-"))
-        if len(str(folder)) + len("/engine.sock") > MAX_SOCKET_BYTES:
-            folder.rmdir()
-            folder = Path(tempfile.mkdtemp(prefix="hearth-", dir="/tmp"))
-        self._folder = folder
-        return folder
 
     async def _commands(self, settings: RankSettings, folder: Path) -> list[RankCommand]:
         hosts = self._gang.hosts
@@ -93,7 +83,7 @@ class MlxProcess:
         await self._gang.stop()
         await asyncio.gather(*(host.close() for host in dict.fromkeys(self._gang.hosts)))
         if self._folder is not None:
-            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+            await asyncio.to_thread(folders.remove, self._folder)
 
 
 async def _command(host: Host, settings: RankSettings, wiring: Wiring, secret: str) -> RankCommand:

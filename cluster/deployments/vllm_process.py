@@ -1,23 +1,17 @@
 """The life of a vLLM gang: its folders, its start and its end."""
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cluster.deployments import vllm_command, vllm_faults
+from cluster.deployments import folders, vllm_command, vllm_faults
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.gang import Gang, Host
 from cluster.deployments.vllm_command import Place, Plan
 from cluster.deployments.vllm_server import VllmServer
 
 LOOK_S = 0.1
-MAX_FOLDER_BYTES = 60
-"""vLLM puts sockets with names of 36 bytes into it, and the kernel keeps 107 bytes of a path."""
-
-_SHARED_MEMORY = Path("/dev/shm")
 
 
 class VllmProcess:
@@ -39,7 +33,7 @@ class VllmProcess:
 
     async def start(self, plan: Plan) -> None:
         """Returns when it answers; `plan.socket` is chosen here.  Raises EngineFault with its last words."""
-        folder = self._new_folder()
+        folder = self._folder = folders.new()
         socket = folder / "engine.sock"
         self._server = VllmServer(socket, plan.name)
         try:
@@ -52,14 +46,6 @@ class VllmProcess:
                 await asyncio.sleep(LOOK_S)
         except OSError as fault:
             raise EngineFault(f"A rank could not be started: {fault}.", "See the log of its node.") from fault
-
-    def _new_folder(self) -> Path:
-        folder = Path(tempfile.mkdtemp(prefix="hearth-"))
-        if len(str(folder)) > MAX_FOLDER_BYTES:
-            folder.rmdir()
-            folder = Path(tempfile.mkdtemp(prefix="hearth-", dir="/tmp"))
-        self._folder = folder
-        return folder
 
     async def _places(self, folder: Path) -> list[Place]:
         first, *others = self.hosts
@@ -82,15 +68,7 @@ class VllmProcess:
         await self._gang.stop()
         await asyncio.gather(*(host.close() for host in self.hosts))
         if self._folder is not None:
-            await asyncio.to_thread(_remove, self._folder)
-
-
-def _remove(folder: Path) -> None:
-    # Killed workers leave their shared memory, which is named for the file in which they met.
-    for meeting in folder.glob("vllm_dist_*"):
-        for left in _SHARED_MEMORY.glob(f"{meeting.name}*"):
-            left.unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+            await asyncio.to_thread(folders.remove, self._folder)
 
 
 def _fault(model: str, ended: str) -> EngineFault:
