@@ -158,6 +158,16 @@ async def test_only_who_knows_the_secret_becomes_a_rank() -> None:
     follower.close()
 
 
+async def test_an_address_that_somebody_else_answers_at_is_asked_no_longer_than_told() -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(PeersLost, match="does not answer"):  # and no socket is left open
+            await asyncio.to_thread(follow, f"127.0.0.1:{port}", "secret", 0.2)
+
+
 async def test_ranks_that_never_come_are_waited_for_no_longer_than_told() -> None:
     control = f"127.0.0.1:{(await LocalHost().free_ports(1))[0]}"
     with pytest.raises(PeersLost, match="0 of 1"):

@@ -86,11 +86,14 @@ def follow(control: str, secret: str, timeout_s: float) -> Follower:
     """Connects to rank 0, which may start later.  Raises PeersLost where it does not answer."""
     until = time.monotonic() + timeout_s
     while True:
+        leader = None
         try:
             leader = socket.create_connection(_address(control), timeout=5.0)
             leader.sendall(_proof(secret, _read(leader, NONCE_BYTES)))
             return Follower(_ready(leader))
         except (OSError, PeersLost) as fault:
+            if leader is not None:
+                leader.close()
             if time.monotonic() > until:
                 raise PeersLost(f"rank 0 does not answer at {control}: {fault}") from fault
             time.sleep(_RETRY_S)
