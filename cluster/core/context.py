@@ -25,7 +25,8 @@ class Limits:
     the first it is tried again in `load_retry_s`, then each time in twice that.
     `say_again_s`: so often an order that no report confirms is said.  `order_void_s`: so long after an
     order no report was made before it came.  `drain_silent_s`: so long a silent front is waited for before
-    its engine is unloaded.  `settle_s`: what nobody waits for is loaded once no node came for so long.
+    its engine is unloaded.  `node_back_s`: so long a silent node is expected back, before turns for what only
+    it could hold are refused.  `settle_s`: what nobody waits for is loaded once no node came for so long.
     """
 
     queue: int = 512
@@ -46,6 +47,7 @@ class Limits:
     say_again_s: float = 1.0
     order_void_s: float = 10.0
     drain_silent_s: float = 30.0
+    node_back_s: float = 30.0
     settle_s: float = 1.0
 
 

@@ -69,10 +69,9 @@ def load_wanted(ctx: Context, cause: Cause, now: float) -> None:
 
 def hopeless(ctx: Context, life: Life, now: float) -> str:
     """Why the model fits nowhere, with all that may be unloaded gone; empty: it does, or nobody knows yet."""
-    silent_s = ctx.limits.node_silent_s
-    if ctx.state.loader_at is None or ctx.state.age_s(now) <= silent_s:
+    if ctx.state.loader_at is None or ctx.state.age_s(now) <= ctx.limits.node_silent_s:
         return ""
-    found = ctx.plans.find(ctx.state, life, living(ctx.state, silent_s, now))
+    found = best(ctx, life, now)
     if isinstance(found, Layout):
         return ""
     warm = sorted(each.declared.model for each in keepers(ctx.state, life))
@@ -82,6 +81,11 @@ def hopeless(ctx: Context, life: Life, now: float) -> str:
         f"{life.declared.model} does not fit beside what is kept warm ({', '.join(warm)}): {found.problem} "
         f"Unload one of those (`hearth unload {warm[0]}`), or take `keep_warm` from it."
     )
+
+
+def best(ctx: Context, life: Life, now: float) -> Layout | NoRoom:
+    """What the model will run as, on the nodes that are there or expected back."""
+    return ctx.plans.find(ctx.state, life, living(ctx.state, ctx.limits.node_back_s, now))
 
 
 def _serve(ctx: Context, want: Want, rooms: Rooms, cause: Cause, now: float) -> None:

@@ -105,9 +105,12 @@ class Replica:
         self.growing.discard(lease)
 
     def heard_again(self, now: float) -> None:
-        """After a silence nothing is known of its book; its boot and its speed are the same."""
+        """After a silence nothing is known of its book but the grants that it may book yet; its boot and its
+        speed are the same."""
+        unseen = [self.ledger.leases[lease] for lease in self.granted]
         self.ledger = Ledger(self.ready.capacity)
-        self.granted.clear()
+        for reservation in unseen:
+            self.ledger.adopt(reservation)
         self.growing.clear()
         self.last_seen = now
 

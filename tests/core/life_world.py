@@ -7,7 +7,7 @@ more than WIRE_S old is dropped, as its deadline has it.
 from collections import deque
 from dataclasses import replace
 
-from cluster.core.commands import Command, Load, ToLoader, Unload
+from cluster.core.commands import Command, Load, Place, ToLoader, Unload
 from cluster.core.events import (
     DeploymentDeclared,
     DrainAsked,
@@ -20,7 +20,7 @@ from cluster.core.events import (
     UnloadAsked,
 )
 from cluster.core.facts import Capacity, LoadedView, Locality
-from cluster.core.ids import BootId, Cause, DeploymentId, NodeId, ReplicaId
+from cluster.core.ids import BootId, Cause, DeploymentId, GatewayId, LeaseId, NodeId, ReplicaId
 from cluster.core.layout import Layout, NodeFacts
 from cluster.core.ledger import Ledger
 from cluster.core.machine import RouterMachine
@@ -47,6 +47,7 @@ class LifeWorld(World):
         self.to_loader: deque[tuple[float, ToLoader]] = deque()
         self.from_loader: deque[tuple[float, Event]] = deque()
         self.heard: dict[str, float] = {}
+        self.placed_at: dict[LeaseId, float] = {}
         self.excused: set[str] = set()
         super().__init__()
 
@@ -65,7 +66,18 @@ class LifeWorld(World):
         if isinstance(command, ToLoader):
             self.to_loader.append((self.now, command))
         else:
+            if isinstance(command, Place):
+                self.placed_at[command.lease] = self.now
             super().carry(command)
+
+    def deliver(self, gateway: GatewayId) -> None:
+        """A place that is on its way for too long is dropped, as its deadline has it."""
+        pending = self.to_gateway[gateway]
+        first = pending[0] if pending else None
+        if isinstance(first, Place) and self.now - self.placed_at[first.lease] > WIRE_S:
+            pending.popleft()
+        else:
+            super().deliver(gateway)
 
     # the loader
 

@@ -199,3 +199,12 @@ def home(
         made.node(f"n{index + 1}", gib)
     made.report()
     return made
+
+
+def loads_of(drive: Home) -> list[str]:
+    return [load.deployment for load in drive.heard(Load)]
+
+
+def unloads_of(drive: Home) -> list[str]:
+    """An order may have been said twice before a report confirmed it."""
+    return list(dict.fromkeys(unload.deployment for unload in drive.heard(Unload)))
