@@ -3,7 +3,8 @@
 `batched` is the rule of the pool.  A swap costs the seconds of a load, in which a place in memory does
 nothing.  So a loaded model keeps serving its turns for a quantum of QUANTUM_LOADS loads: of the time of
 one place at most 1 / (1 + QUANTUM_LOADS) is lost to loading, while the bound below allows it.  An idle
-model goes at once, unless there is thrash: then it too keeps its quantum.
+model goes at once, unless there is thrash: then it too keeps its quantum, until it has been idle for
+IDLE_LOADS loads: whoever uses two models in turn does not wait for turns that cannot come.
 
 The bound.  A turn whose model is not loaded waits for the start of a swap (from then its victims take no
 new turns) for at most
@@ -26,6 +27,9 @@ from cluster.core.ids import DeploymentId
 
 QUANTUM_LOADS = 8.0
 """A model serves for so many times the load that replaces it."""
+
+IDLE_LOADS = 2.0
+"""In thrash an idle model is kept for so many times the load that replaces it, its next turn being likely."""
 
 FRESH_SHARE = 0.25
 """A model that has just become ready is not closed within this share of the bound, whoever waits."""
@@ -104,7 +108,12 @@ def _batched_at(wanted: Wanted, held: Held, thrash: bool, swap_wait_s: float, no
         return inf
     served_s = quantum_s(wanted.load_s, swap_wait_s)
     fresh_s = min(served_s, FRESH_SHARE * swap_wait_s)
-    return max(min(held.ready_at + served_s, wanted.since + swap_wait_s), held.ready_at + fresh_s)
+    closed_at = max(min(held.ready_at + served_s, wanted.since + swap_wait_s), held.ready_at + fresh_s)
+    return closed_at if held.busy else min(closed_at, _idle_since(held) + IDLE_LOADS * wanted.load_s)
+
+
+def _idle_since(held: Held) -> float:
+    return max(held.ready_at, held.used_at)
 
 
 def first_come(

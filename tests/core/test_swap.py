@@ -9,6 +9,7 @@ from cluster.core.context import Limits
 from cluster.core.ids import DeploymentId
 from cluster.core.swap import (
     FRESH_SHARE,
+    IDLE_LOADS,
     Held,
     SwapPolicy,
     Wanted,
@@ -68,7 +69,12 @@ def test_idle_models_go_first_then_by_priority_value_and_last_use() -> None:
     ("want", "each", "thrash", "at"),
     [
         pytest.param(wanted(), held("h"), False, 100.0, id="idle: at once"),
-        pytest.param(wanted(), held("h", ready_at=90.0), True, 130.0, id="idle in thrash: its quantum"),
+        pytest.param(
+            wanted(), held("h", ready_at=90.0, used_at=125.0), True, 130.0, id="idle in thrash: its quantum"
+        ),
+        pytest.param(
+            wanted(), held("h", ready_at=90.0, used_at=95.0), True, 105.0, id="idle for long in thrash"
+        ),
         pytest.param(wanted(), held("h", num_running=1, ready_at=90.0), False, 130.0, id="busy: its quantum"),
         pytest.param(
             wanted(), held("h", oldest_arrival=9.0), False, 40.0, id="its quantum was over long ago"
@@ -194,6 +200,22 @@ def test_a_smaller_bound_is_kept_at_the_price_of_more_swaps() -> None:
     outcome = made.run_for(200.0)
     assert max(outcome.starts) <= max(20.0, FRESH_SHARE * 20.0 + 24.0) + SEEN_S
     assert outcome.num_swaps > stream(work, 8, batched).run_for(200.0).num_swaps
+
+
+def test_who_uses_two_models_in_turn_waits_for_loads_but_for_no_batches() -> None:
+    load_s, turn_s = 5.0, 3.0
+    made = stream(Work(("a", "b"), 1.0, turn_s, load_s), 4, batched)
+    waits: list[float] = []
+    for index in range(8):
+        name, asked_at = f"t{index}", made.now
+        made.arrive(name, model="ab"[index % 2], patience_s=1e6)
+        while name not in made.placed_at and made.now < asked_at + 300.0:
+            made.step()
+        waits.append(made.placed_at[name] - asked_at)
+        while made.ends_at:
+            made.step()
+    assert made.machine.view(made.now).counters.num_swaps >= 6
+    assert max(waits) <= (IDLE_LOADS + 1) * load_s + 5.0
 
 
 def test_models_that_all_fit_are_never_swapped() -> None:
