@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from cluster.cli.choice import choose_model, ready_models
+from cluster.cli.choice import chat_models, choose_model
 from cluster.cli.terminal import command, out, size_words
 from cluster.config import GUIDE
 from cluster.inventory.weights import FoundWeights, find_weights
@@ -96,7 +96,7 @@ def _print_openclaw(started: "Started") -> None:
 
 
 def openclaw_entry(started: "Started") -> dict[str, Any]:
-    """The provider entry of this pool, with the ids and windows that it serves now.
+    """The provider entry of this pool: ids and windows of all that answer chats, or will when loaded.
 
     With `compat` it names the session of each turn, so that its next turn finds the KV of the last.
     """
@@ -105,7 +105,7 @@ def openclaw_entry(started: "Started") -> dict[str, Any]:
             "baseUrl": f"{started.state.http_url}/v1",
             "apiKey": "local",
             "api": "openai-completions",
-            "models": [_openclaw_model(model) for model in ready_models(started.models)],
+            "models": [_openclaw_model(model) for model in chat_models(started.models)],
         }
     }
 

@@ -40,7 +40,7 @@ class Variant:
     `kv_token_bytes`: what one token takes in all layers at f16.  `buffers_bytes`: what the engine computes
     in, as far as the files tell; 0: unknown.  `tensor_parallel`, `pipeline_parallel`: the numbers of ranks
     that the model's heads and layers allow; MLX can split this kind of model within layers only with
-    `mlx_tensor`, by layers only with `mlx_pipeline`.
+    `mlx_tensor`, by layers only with `mlx_pipeline`.  `embeds`: it makes vectors and writes no text.
     """
 
     source: str
@@ -56,6 +56,7 @@ class Variant:
     buffers_bytes: int = 0
     mlx_tensor: bool = True
     mlx_pipeline: bool = True
+    embeds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from cluster.core.expect import no_room
 from cluster.core.facts import Feature, Locality
 from cluster.core.layout import Layout
 from cluster.core.lifecycle import Life, Stage
+from cluster.core.loads import best
 from cluster.core.state import Deployment, Phase, Replica, Turn
 from cluster.core.view import LoadTotals, ModelStatus
 
@@ -17,6 +18,7 @@ def model_of(ctx: Context, model: str, now: float) -> ModelStatus:
     declared = [each for each in ctx.state.deployments.values() if each.model == model]
     life = _life_shown(declared)
     layout = life.layout if life is not None else None
+    ahead = _ahead(ctx, replicas, life, now)
     start = next((each.start for each in declared if each.start is not None), None)
     state = _state(replicas, declared, life)
     localities = [replica.ready.locality for replica in replicas] or [each.locality for each in declared]
@@ -25,8 +27,8 @@ def model_of(ctx: Context, model: str, now: float) -> ModelStatus:
         model=model,
         state=state,
         locality=Locality.HOSTED if Locality.HOSTED in localities else Locality.LOCAL,
-        window_tokens=max((largest(replica) for replica in replicas), default=0),
-        features=frozenset[Feature]().union(*(replica.ready.features for replica in replicas)),
+        window_tokens=max((largest(replica) for replica in replicas), default=ahead[0]),
+        features=frozenset[Feature]().union(ahead[1], *(replica.ready.features for replica in replicas)),
         num_replicas=len(replicas),
         reason=_reason(ctx, model, state, declared, life, now),
         engine=_engine(replicas, layout),
@@ -48,6 +50,19 @@ def model_of(ctx: Context, model: str, now: float) -> ModelStatus:
         fits=life is None or layout is not None or not no_room(ctx, model, now),
         totals=_totals(declared),
     )
+
+
+def _ahead(
+    ctx: Context, replicas: list[Replica], life: Life | None, now: float
+) -> tuple[int, frozenset[Feature]]:
+    """Window and features that a model which no replica answers for will have, as far as its files tell."""
+    wish = life.declared.wish if life is not None else None
+    if replicas or life is None or wish is None:
+        return 0, frozenset()
+    layout = life.layout or best(ctx, life, now)
+    embeds = any(variant.embeds for variant in wish.variants)
+    feature = Feature.EMBEDDINGS if embeds else Feature.CHAT
+    return layout.window_tokens if isinstance(layout, Layout) else 0, frozenset({feature})
 
 
 def _totals(declared: list[Deployment]) -> LoadTotals:

@@ -85,10 +85,11 @@ class LoadTotals:
 class ModelStatus:
     """`state`: unloaded, loading, ready, unloading or failed (then `reason` says why).
 
-    `window_tokens`: what a client may use: the smaller of the model's window and the largest KV memory; 0
-    while loading.  `engine`, `quantisation`, `nodes`, `memory_bytes`, `flags`: of its layout, empty while
-    unloaded; `node_bytes`: what it holds on each of `nodes`. `stage` and `fraction`: how far its start has
-    come.  `num_running`, `num_waiting`: turns.  `managed`: it can be loaded and unloaded (upstreams cannot).
+    `window_tokens`: what a client may use: the smaller of the model's window and the largest KV memory; of a
+    model that is not loaded, what it will have; 0 where that is not known.  `features` likewise.
+    `engine`, `quantisation`, `nodes`, `memory_bytes`, `flags`: of its layout, empty while unloaded;
+    `node_bytes`: what it holds on each of `nodes`.  `stage` and `fraction`: how far its start has come.
+    `num_running`, `num_waiting`: turns.  `managed`: it can be loaded and unloaded (upstreams cannot).
     `wanted`: a person or a turn waits for it to be loaded, and it will be tried (again).  `fits` False: no
     memory here could ever hold it.
     """

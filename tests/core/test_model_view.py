@@ -1,9 +1,13 @@
 """What people see of a model: whether it is waited for, whether it could ever fit, what it holds where."""
 
+from dataclasses import replace
+
 from cluster.core.events import ReplicaGone
+from cluster.core.facts import Feature
 from cluster.core.ids import BootId, ReplicaId
+from cluster.core.layout import ModelWish
 from tests.core.drive import CAUSE
-from tests.core.managed import GIB, home
+from tests.core.managed import GIB, home, wish_of
 
 
 def test_a_model_is_wanted_from_the_wish_until_it_is_ready_however_often_it_fails() -> None:
@@ -87,3 +91,21 @@ def test_each_model_counts_its_own_loads() -> None:
         "what was left of a failed start is unloaded"
     )
     assert b.load_ms > 0
+
+
+def test_a_model_that_is_not_loaded_tells_what_it_will_be() -> None:
+    drive = home(10)
+    drive.loads("busy", 8)
+    embedder = replace(wish_of("e", 4).variants[0], embeds=True)
+    drive.model("chat", 4)
+    drive.model("embedder", 4, wish=ModelWish((embedder,)))
+    drive.model("huge", 40)
+    told = {name: drive.status(name) for name in ("chat", "embedder", "huge")}
+    assert {name: each.state for name, each in told.items()} == dict.fromkeys(told, "unloaded")
+    assert {name: each.window_tokens for name, each in told.items()} == {
+        "chat": 4096,
+        "embedder": 4096,
+        "huge": 0,
+    }
+    assert told["chat"].features == {Feature.CHAT}
+    assert told["embedder"].features == {Feature.EMBEDDINGS}

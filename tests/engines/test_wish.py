@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+import gguf
 import pytest
 
 from cluster.config import ModelConfig
@@ -16,6 +17,7 @@ from cluster.deployments import gguf_file, hf_files, mlx_families, sizing
 from cluster.deployments.engine import EngineFault, Loading
 from cluster.deployments.spec import laid_out
 from cluster.deployments.wish import wish_of
+from cluster.models.tiny import Shape
 from tests.support.checkpoints import random_hf
 from tests.support.hub import Hub, serving
 from tests.support.tiny_gguf import tiny_gguf
@@ -103,6 +105,15 @@ def test_a_hugging_face_folder_tells_how_it_can_be_split(tmp_path: Path) -> None
     assert one.tensor_parallel == (1, 2, 4, 8)
     assert one.pipeline_parallel[-1] == 16
     assert (one.mlx_tensor, one.mlx_pipeline) == (True, False)
+
+
+def test_a_model_that_makes_vectors_is_known_before_it_is_loaded(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "m", QWEN, safetensors("BF16", [8, 8], 128))
+    assert not variants(folder)[0].embeds
+    (folder / "modules.json").write_text("[]")
+    assert variants(folder)[0].embeds
+    assert not variants(tiny_gguf())[0].embeds
+    assert variants(tiny_gguf(Shape(pooling=gguf.PoolingType.MEAN)))[0].embeds
 
 
 def test_a_model_with_eyes_has_its_numbers_a_level_deeper(tmp_path: Path) -> None:
