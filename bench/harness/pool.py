@@ -89,9 +89,16 @@ def _free_ports(num: int) -> list[int]:
     return ports
 
 
-ACTORS = {"RouterActor": "router", "GatewayActor": "gateway", "NodeActor": "node agent"}
+ACTORS = {
+    "RouterActor": "router",
+    "GatewayActor": "gateway",
+    "NodeActor": "node agent",
+    "LoaderActor": "loader",
+}
 PROGRAMS = {
     "cluster.deployments.llamacpp_child": "engine",
+    "cluster.deployments.mlx_server": "engine",
+    "cluster.deployments.vllm_rank": "engine",
     "actors": "supervisor",
     "dashboard.py": "ray: dashboard",
     "monitor.py": "ray: autoscaler",
