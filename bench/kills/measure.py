@@ -21,7 +21,7 @@ async def measure(settings: KillSettings, pool: Pool, model: str, times: int, re
     asked = prompts(settings.data, settings.seeds[0], settings.turns, settings.prompt_words)
     whole = [await _answer(pool, model, messages, settings) for messages in asked]
     for number in range(times):
-        began = [await _begin(pool, model, messages, settings) for messages in asked]
+        began = await asyncio.gather(*(_begin(pool, model, messages, settings) for messages in asked))
         gang = ranks_of(pool, model)
         victim = gang[number % len(gang)]
         name = name_of(victim)

@@ -15,7 +15,7 @@ class KillSettings(BenchSettings):
 
     times: Mapping[str, Annotated[int, Field(ge=0)]] = {"llamacpp": 20, "mlx-tp2": 20, "vllm-tp2": 5}
     turns: Annotated[int, Field(ge=1)] = 2
-    output_tokens: Annotated[int, Field(ge=8)] = 400
+    output_tokens: Annotated[int, Field(ge=8)] = 1000
     prompt_words: Annotated[int, Field(ge=1)] = 12
     fate_s: float = 2.0
     back_s: float = 120.0
