@@ -163,6 +163,8 @@ class Gang:
         if not self._died.done():
             name = "the engine" if len(self._ranks) == 1 else f"rank {number} of {len(self.hosts)}"
             self._died.set_result(f"{name} {reason}")
+            # A rank that waits for the lost one would take requests and never answer them.
+            await asyncio.gather(*(_stopped(other) for other in self._ranks if other is not rank))
 
     async def died(self) -> str:
         """Which rank ended first, how, and its last lines; waits as long as all of them live."""
