@@ -13,7 +13,6 @@ from typing import Any
 
 import ray
 import yaml
-from cluster.deployments.wish import wish_of
 from ray import serve
 from ray.serve import RunTarget
 from ray.serve.schema import ServeDeploySchema
@@ -32,6 +31,7 @@ from cluster.core.layout import ModelWish
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.listing import upstream_models
 from cluster.deployments.spec import ReplicaSpec
+from cluster.deployments.wish import wish_of
 from cluster.inventory.node import node_id
 from cluster.pool.ray_head import NODE_LABEL
 
@@ -59,11 +59,7 @@ def start_pool(config: HearthConfig) -> Callable[[], None]:
     ]
     serve.start(proxy_location="Disabled")
     wait_ready(actors)
-    targets = [
-        serve.RunTarget(build_upstream(each), name, route_prefix=None) for name, each in upstreams.items()
-    ]
-    if targets:
-        serve.run_many(targets)
+    run_upstreams(upstreams)
     return lambda: stop_pool(actors)
 
 

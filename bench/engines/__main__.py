@@ -13,37 +13,25 @@ from bench.engines.figures import figures
 from bench.engines.homes import Target, socket_of
 from bench.engines.settings import QUICK, EngineSettings
 from bench.engines.two_nodes import NoLab, over_two_nodes
+from bench.harness.command import bench_parser, run_bench
 from bench.harness.engines import ENGINES, BenchedEngine, model_of
-from bench.harness.options import common_parser, read_settings
+from bench.harness.options import read_settings
 from bench.harness.pool import fresh_pool
-from bench.harness.record import ForeignResults, Recorder, check_own, read_run
+from bench.harness.record import Recorder
 
 BENCH = "engines"
 NUMBERS = ("greedy_prompts", "sessions", "ttft_samples", "burst_turns", "repeats", "flood_turns")
 
 
 def main() -> int:
-    options = _parser().parse_args()
-    try:
-        run = read_run(options.report or _measure(options))
-        if options.report:
-            check_own(run, BENCH)
-    except ForeignResults as fault:
-        print(f"{options.report}: {fault}", file=sys.stderr)
-        return 2
-    found = figures(run)
-    print(json.dumps(found, indent=1) if options.as_json else _table(found))
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = common_parser(BENCH, "Each engine through the pool, against the same engine asked directly.")
-    parser.add_argument("--quick", action="store_true", help="see that it works; the figures say little")
+    parser = bench_parser(
+        BENCH,
+        "Each engine through the pool, against the same engine asked directly.",
+        EngineSettings,
+        NUMBERS,
+    )
     parser.add_argument("--engines", type=lambda text: tuple(text.split(",")), help=f"of {','.join(ENGINES)}")
-    for name in NUMBERS:
-        default = EngineSettings.model_fields[name].default
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, help=f"default: {default}")
-    return parser
+    return run_bench(BENCH, parser.parse_args(), _measure, figures, _table)
 
 
 def _measure(options: argparse.Namespace) -> Path:

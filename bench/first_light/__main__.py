@@ -13,9 +13,10 @@ from bench.first_light.engine import settings_of
 from bench.first_light.figures import figures
 from bench.first_light.ledger import Ledger
 from bench.first_light.settings import MODEL, QUICK, FirstLightSettings
-from bench.harness.options import common_parser, read_settings
+from bench.harness.command import bench_parser, run_bench
+from bench.harness.options import read_settings
 from bench.harness.pool import Pool, fresh_pool, memory
-from bench.harness.record import ForeignResults, Recorder, check_own, read_run
+from bench.harness.record import Recorder
 from cluster.config import GUIDE
 from cluster.models import tiny
 
@@ -30,26 +31,10 @@ BOUNDS = {
 
 
 def main() -> int:
-    options = _parser().parse_args()
-    try:
-        run = read_run(options.report or _measure(options))
-        if options.report:
-            check_own(run, BENCH)
-    except ForeignResults as fault:
-        print(f"{options.report}: {fault}", file=sys.stderr)
-        return 2
-    found = figures(run)
-    print(json.dumps(found, indent=1) if options.as_json else _table(found))
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = common_parser(BENCH, "A turn through the pool against its engine asked directly.")
-    parser.add_argument("--quick", action="store_true", help="see that it works; the figures say little")
-    for name in NUMBERS:
-        default = FirstLightSettings.model_fields[name].default
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, help=f"default: {default}")
-    return parser
+    parser = bench_parser(
+        BENCH, "A turn through the pool against its engine asked directly.", FirstLightSettings, NUMBERS
+    )
+    return run_bench(BENCH, parser.parse_args(), _measure, figures, _table)
 
 
 def _measure(options: argparse.Namespace) -> Path:

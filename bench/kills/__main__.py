@@ -8,10 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench.harness.command import bench_parser, run_bench
 from bench.harness.engines import ENGINES, model_of
-from bench.harness.options import common_parser, read_settings
+from bench.harness.options import read_settings
 from bench.harness.pool import fresh_pool
-from bench.harness.record import ForeignResults, Recorder, check_own, read_run
+from bench.harness.record import Recorder
 from bench.kills.figures import figures
 from bench.kills.measure import measure
 from bench.kills.settings import QUICK, KillSettings
@@ -20,20 +21,13 @@ BENCH = "kills"
 
 
 def main() -> int:
-    parser = common_parser(BENCH, "Any one process of a gang is killed while turns run.")
-    parser.add_argument("--quick", action="store_true", help="see that it works; the figures say little")
+    parser = bench_parser(
+        BENCH,
+        "Any one process of a gang is killed while turns run.",
+        KillSettings,
+    )
     parser.add_argument("--times", type=_times, help="for example llamacpp=20,mlx-tp2=20,vllm-tp2=5")
-    options = parser.parse_args()
-    try:
-        run = read_run(options.report or _measure(options))
-        if options.report:
-            check_own(run, BENCH)
-    except ForeignResults as fault:
-        print(f"{options.report}: {fault}", file=sys.stderr)
-        return 2
-    found = figures(run)
-    print(json.dumps(found, indent=1) if options.as_json else _table(found))
-    return 0
+    return run_bench(BENCH, parser.parse_args(), _measure, figures, _table)
 
 
 def _times(text: str) -> dict[str, int]:

@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.harness.options import common_parser, read_settings
+from bench.harness.command import bench_parser, run_bench
+from bench.harness.options import read_settings
 from bench.harness.pool import fresh_pool
-from bench.harness.record import ForeignResults, Recorder, check_own, read_run
+from bench.harness.record import Recorder
 from bench.swap import story, stream
 from bench.swap.figures import figures
 from bench.swap.home import config_of
@@ -24,29 +25,13 @@ SETTLE_S = 0.6
 
 
 def main() -> int:
-    options = _parser().parse_args()
-    try:
-        run = read_run(options.report or _measure(options))
-        if options.report:
-            check_own(run, BENCH)
-    except ForeignResults as fault:
-        print(f"{options.report}: {fault}", file=sys.stderr)
-        return 2
-    found = figures(run)
-    lines = [f"{name:<16} {json.dumps(value)}" for name, value in found.items()]
-    print(json.dumps(found, indent=1) if options.as_json else "\n".join(lines))
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = common_parser(
-        BENCH, "More models than memory: batched by model against first come, first served."
+    parser = bench_parser(
+        BENCH,
+        "More models than memory: batched by model against first come, first served.",
+        SwapSettings,
+        NUMBERS,
     )
-    parser.add_argument("--quick", action="store_true", help="see that it works; the figures say little")
-    for name in NUMBERS:
-        default = SwapSettings.model_fields[name].default
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, help=f"default: {default}")
-    return parser
+    return run_bench(BENCH, parser.parse_args(), _measure, figures, _table)
 
 
 def _measure(options: argparse.Namespace) -> Path:
@@ -62,6 +47,10 @@ def _measure(options: argparse.Namespace) -> Path:
                 num += 1
     print(f"raw events: {record.path}", file=sys.stderr)
     return record.path
+
+
+def _table(found: dict[str, Any]) -> str:
+    return "\n".join(f"{name:<16} {json.dumps(value)}" for name, value in found.items())
 
 
 def _one(settings: SwapSettings, policy: str, seed: int, repeat: int, folder: Path, record: Recorder) -> None:

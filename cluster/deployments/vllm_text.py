@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.deployments import formats
-from cluster.deployments.mlx_server.text import CONTEXT_TOKENS, UNKNOWN, Answer, Detokenizer
+from cluster.deployments.text import CONTEXT_TOKENS, UNKNOWN, Answer, Detokenizer
 
 
 class Text:

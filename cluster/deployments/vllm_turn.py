@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 from cluster.deployments import constrained
 from cluster.deployments.engine import EngineLost
-from cluster.deployments.mlx_server.text import Answer
+from cluster.deployments.text import Answer
 from cluster.deployments.vllm_server import VllmServer
 from cluster.wire import Delta, Ended, EndReason, Frame, JsonObject, Tokens, TurnRequest
 

@@ -20,7 +20,7 @@ from cluster.deployments.mlx import MlxEngine
 from cluster.deployments.mlx_launch import Links, Port, Wiring, wire
 from cluster.deployments.mlx_server.peers import PeersLost, follow, lead
 from cluster.deployments.mlx_server.prefixes import Found, Kept, Prefixes
-from cluster.deployments.mlx_server.text import Answer, Detokenizer
+from cluster.deployments.text import Answer, Detokenizer
 
 ADDRESSES = ("10.0.0.1", "10.0.0.2", "fd00::3")
 ENDS = ["10.0.0.1:9001", "10.0.0.2:9002", "[fd00::3]:9003"]

@@ -17,7 +17,7 @@ from cluster.deployments.mlx_server.room import Room
 from cluster.deployments.mlx_server.sampler import Sampler, follower
 from cluster.deployments.mlx_server.scheduler import Scheduler
 from cluster.deployments.mlx_server.settings import RankSettings
-from cluster.deployments.mlx_server.text import Detokenizer
+from cluster.deployments.text import Detokenizer
 
 SAMPLING_NAMES = ("temperature", "top_p", "top_k", "min_p")
 

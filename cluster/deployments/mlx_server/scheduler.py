@@ -12,8 +12,8 @@ from cluster.deployments.mlx_server.peers import Leader
 from cluster.deployments.mlx_server.prefixes import Kept, Prefixes
 from cluster.deployments.mlx_server.room import Room
 from cluster.deployments.mlx_server.sampler import Row, Sampler
-from cluster.deployments.mlx_server.text import Answer, Detokenizer
 from cluster.deployments.mlx_server.turns import Asked, Turn
+from cluster.deployments.text import Answer, Detokenizer
 
 COUNTED = ("turns", "prefix_hits", "prompt_tokens", "cached_tokens", "tokens", "set_aside")
 """Since the start: turns that began to run, those that found a prefix, their tokens, and how often one had to

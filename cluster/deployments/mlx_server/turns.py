@@ -15,7 +15,7 @@ import numpy as np
 
 from cluster.deployments.mlx_server.prefixes import Ids
 from cluster.deployments.mlx_server.sampler import Grammar, Sampling
-from cluster.deployments.mlx_server.text import Answer
+from cluster.deployments.text import Answer
 
 Event = dict[str, Any]
 Tell = Callable[[Event | None], None]
