@@ -1,0 +1,43 @@
+"""Sessions as they are replayed: how long each prompt is, and how much of it was there before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """`think_s`: from the last answer (or the session's start) until this turn arrives.
+
+    `input_tokens`: the whole prompt.  `kept_tokens`: how much of its beginning equals the turn before, input
+    and output taken together: what can be resident at most.
+    """
+
+    think_s: float
+    input_tokens: int
+    output_tokens: int
+    kept_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """`system_tokens`: the head of every prompt that sessions of the same `system_id` share."""
+
+    name: str
+    turns: Sequence[Turn]
+    system_tokens: int = 0
+    system_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A single turn of an open trace: it arrives at `arrives_s`, whatever became of the others.
+
+    `blocks`: names of the prompt's blocks in order, `block_tokens` each; equal names are equal content
+    behind an equal prefix.
+    """
+
+    arrives_s: float
+    input_tokens: int
+    output_tokens: int
+    blocks: Sequence[int]
+    block_tokens: int
