@@ -3,6 +3,7 @@
 Widths count numbers, not bytes: the bytes follow from the type that an engine keeps them in (`cache`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -10,57 +11,82 @@ from dataclasses import dataclass
 class Attention:
     """Keys and values for each token: `kv_heads` heads, a key of `key_width` and a value of `value_width`.
 
-    `value_width` is 0 where the key serves as value.  `window_tokens`: what lies further back is never read
-    again; an engine may or may not give its memory back.  `shared`: it reads another layer's keys and
-    values, and keeps none.
+    `window_tokens`: what lies further back is never read again; an engine may or may not give its memory
+    back.  `values_are_keys`: one projection makes both, so that an engine could keep it once.
     """
 
     kv_heads: int
     key_width: int
     value_width: int
     window_tokens: int | None = None
-    shared: bool = False
+    values_are_keys: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Latent:
-    """One compressed row for each token, for all heads (MLA): `latent_width` and the rotary part.
+    """One compressed row for all heads (MLA): `latent_width` and the rotary part, whole on every rank.
 
-    Every rank of a tensor-parallel group has the whole row.  `index_width`: the key of a sparse-attention
-    indexer (DSA), one for each token; 0: there is none.  `compress_tokens`: how many tokens share a row.
+    `per_tokens`: how many tokens share a row.
     """
 
     latent_width: int
     rotary_width: int
-    index_width: int = 0
-    compress_tokens: int = 1
+    per_tokens: int = 1
     window_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The key by which sparse attention (DSA) finds the tokens to read, whole on every rank."""
+
+    index_width: int
+    per_tokens: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Recurrent:
     """A state of constant size for each sequence (gated delta net, Mamba), whatever its length.
 
-    `state_numbers` are kept in 32 bits or in the cache's type, by the engine; `conv_numbers`: the last
-    inputs of the convolution before it.
+    `conv_numbers`: the last inputs of the convolution before it.
     """
 
     state_numbers: int
-    conv_numbers: int
+    conv_numbers: int = 0
 
 
-Mixer = Attention | Latent | Recurrent | None
-"""What a layer mixes tokens with; None: nothing is kept (a layer of experts alone)."""
+Mixer = Attention | Latent | Index | Recurrent
+"""Something that a layer keeps of the tokens."""
+
+Layer = tuple[Mixer, ...]
+"""All that one layer keeps.  Empty: it keeps nothing, or reads what another layer keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """`mixers`: one for each layer, in order.  `window_tokens`: the longest sequence.
+    """`kinds[order[i]]` is what layer i keeps.  `window_tokens`: the longest sequence.
 
-    `doubts`: fields that this reader does not know, with what was assumed; then all bytes computed from the
-    shape are an upper bound.
+    `doubts`: fields that are missing or unknown, with what was assumed; then all bytes computed from the
+    shape are an upper bound as far as the known fields tell.
     """
 
-    mixers: tuple[Mixer, ...]
+    kinds: tuple[Layer, ...]
+    order: tuple[int, ...]
     window_tokens: int
     doubts: tuple[str, ...] = ()
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return tuple(self.kinds[kind] for kind in self.order)
+
+    @property
+    def kv_heads(self) -> tuple[int, ...]:
+        """The numbers of KV heads that a rank's part of a layer is counted in."""
+        return tuple(
+            mixer.kv_heads for layer in self.kinds for mixer in layer if isinstance(mixer, Attention)
+        )
+
+
+def shape_of(layers: Sequence[Layer], window_tokens: int, doubts: tuple[str, ...] = ()) -> ModelShape:
+    kinds = tuple(dict.fromkeys(layers))
+    numbers = {kind: number for number, kind in enumerate(kinds)}
+    return ModelShape(kinds, tuple(numbers[layer] for layer in layers), window_tokens, doubts)
