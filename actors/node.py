@@ -14,8 +14,9 @@ import ray
 from cluster.core.events import Event, NodeReport, NodeUp
 from cluster.core.ids import Cause, NodeId
 from cluster.core.layout import NodeFacts
+from cluster.core.memory.usable import NodeMemory
 from cluster.inventory.gpu import find_gpus
-from cluster.inventory.node import NodeMemory, node_memory
+from cluster.inventory.node import node_memory
 from cluster.inventory.offer import installed_engines
 from cluster.pool.ray_head import NODE_LABEL
 from cluster.ports import RouterAway, RouterPort
@@ -49,8 +50,8 @@ class NodeAgent:
     async def report(self, cause: Cause) -> None:
         """One report.  A router that is away hears of the node when it is back."""
         memory = self._measure()
-        up = NodeUp(self._node, memory.total_bytes, cause, self._facts)
-        now = NodeReport(self._node, memory.available_bytes, cause)
+        up = NodeUp(self._node, memory.most_bytes, cause, self._facts)
+        now = NodeReport(self._node, memory.free_bytes, cause)
         try:
             epoch = await self._post(now) if self._epoch is not None else None
             if epoch is None or epoch != self._epoch:
@@ -81,6 +82,6 @@ def facts_of(node: NodeId) -> NodeFacts:
         engines=installed_engines(),
         labels=dict(told["Labels"]),
         num_gpus=int(told["Resources"].get("GPU", 0)),
-        metal=any(gpu.unified for gpu in find_gpus()),
+        metal=find_gpus().apple is not None,
         num_cpus=os.cpu_count() or 1,
     )

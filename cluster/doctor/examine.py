@@ -10,16 +10,15 @@ from cluster.doctor.engines import check_engines
 from cluster.doctor.machine import (
     check_disk,
     check_engine,
-    check_gpus,
-    check_memory,
     check_python,
     this_python,
 )
+from cluster.doctor.memory import check_gpus, check_memory, check_usable
 from cluster.doctor.models import check_models, check_warm
 from cluster.doctor.pool import check_gateway, check_sockets, check_token, pool_listeners
 from cluster.doctor.ports import check_port, check_ports_differ
 from cluster.inventory.engines import find_engines
-from cluster.inventory.node import node_memory, this_node
+from cluster.inventory.node import Node, this_node
 from cluster.inventory.offer import this_offer
 from cluster.inventory.weights import find_weights
 from cluster.pool.paths import PoolPaths
@@ -35,9 +34,9 @@ def examine(
     yield check_disk(paths.home)
     yield check_engine()
     yield from check_engines(config)
-    yield check_gpus(node.gpus)
+    yield from check_gpus(node.found)
     if state is None:
-        yield from _before(config)
+        yield from _before(config, node)
     else:
         yield ok("Pool", f"runs with pid {state.pid} at {state.http_url}")
         yield check_sockets(pool_listeners(paths, state))
@@ -46,14 +45,15 @@ def examine(
     yield from _around()
 
 
-def _before(config: HearthConfig) -> Iterator[Check]:
+def _before(config: HearthConfig, node: Node) -> Iterator[Check]:
     yield warn("Pool", "No pool runs here.", "Start one: hearth up")
-    memory = node_memory()
-    yield check_memory(memory)
+    offer = this_offer(config.node, node.memory, node.found)
+    yield check_memory(node.memory)
+    yield from check_usable(offer, node.memory, node.found)
     yield check_ports_differ(config.gateway)
     yield check_port(config.gateway, "http_port")
     yield check_port(config.gateway, "grpc_port")
-    facts = this_offer(config.node, memory).facts("127.0.0.1")
+    facts = offer.facts("127.0.0.1")
     yield from check_models(config, facts)
     yield from check_warm(config, facts)
 

@@ -1,11 +1,13 @@
 """What must be in order before a pool starts.  Looks at everything, starts nothing."""
 
 from cluster.config import HearthConfig, home
+from cluster.core.memory.usable import NodeMemory
 from cluster.doctor.check import Check, Verdict
-from cluster.doctor.machine import check_disk, check_engine, check_memory, check_python, this_python
+from cluster.doctor.machine import check_disk, check_engine, check_python, this_python
+from cluster.doctor.memory import check_memory
 from cluster.doctor.models import check_models
 from cluster.doctor.ports import check_port, check_ports_differ
-from cluster.inventory.node import NodeMemory, node_memory
+from cluster.inventory.node import node_memory
 from cluster.inventory.offer import this_offer
 
 

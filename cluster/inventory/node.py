@@ -8,29 +8,25 @@ from pathlib import Path
 
 import psutil
 
-from cluster.inventory.gpu import Gpu, find_gpus
+from cluster.core.memory.usable import NodeMemory
+from cluster.inventory.cgroup import memory_limit
+from cluster.inventory.gpu import Found, find_gpus
 
 MAX_HOST_CHARS = 40
-
-
-@dataclass(frozen=True, slots=True)
-class NodeMemory:
-    """Main memory in bytes; on a Mac the GPU shares it."""
-
-    total_bytes: int
-    available_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     name: str
     memory: NodeMemory
-    gpus: tuple[Gpu, ...]
+    found: Found
 
 
 def node_memory() -> NodeMemory:
-    memory = psutil.virtual_memory()
-    return NodeMemory(memory.total, memory.available)
+    memory, limit = psutil.virtual_memory(), memory_limit()
+    if limit is None:
+        return NodeMemory(memory.total, memory.available)
+    return NodeMemory(memory.total, memory.available, limit.limit_bytes, limit.used_bytes)
 
 
 def node_id(home: Path) -> str:

@@ -2,22 +2,20 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 
 from cluster.config import NodeConfig
 from cluster.core.errors import InvalidField
 from cluster.core.layout import EngineKind, NodeFacts
-from cluster.inventory.gpu import Gpu, find_gpus
-from cluster.inventory.node import NodeMemory, node_memory
+from cluster.core.memory.usable import NodeMemory, Usable, gang_bytes, usable
+from cluster.inventory.gpu import Found, find_gpus
+from cluster.inventory.node import node_memory
 
 MODELS_BYTES = "HEARTH_MODELS_BYTES"
 """The environment variable that tells how much memory models may hold; it wins over the config."""
-
-USABLE_SHARE = 0.95
-"""Of the memory that is free when the node starts; the rest stays for everything else."""
 
 MODULES: Mapping[EngineKind, str] = {
     EngineKind.LLAMACPP: "xllamacpp",
@@ -31,13 +29,27 @@ MODULES: Mapping[EngineKind, str] = {
 @dataclass(frozen=True, slots=True)
 class Offer:
     """`models_bytes`: the memory of all `num_gpus` cards together, or of the machine where there are none.
-    `metal`: an Apple GPU on unified memory."""
+    `metal`: an Apple GPU on unified memory.  `parts`: the devices that it is made of; `told`: a person said
+    how much it is, whatever they have."""
 
     models_bytes: int
     num_gpus: int
     metal: bool
     engines: frozenset[EngineKind]
     labels: Mapping[str, str]
+    parts: tuple[Usable, ...]
+    told: bool = False
+
+    @property
+    def usable_bytes(self) -> int:
+        """What the machine has for models; cards hold equal parts, so each counts as the smallest."""
+        if self.num_gpus:
+            return gang_bytes(self.parts, self.num_gpus)
+        return sum(part.usable_bytes for part in self.parts)
+
+    @property
+    def reserve_bytes(self) -> int:
+        return sum(part.reserve_bytes for part in self.parts)
 
     def facts(self, address: str) -> NodeFacts:
         """As the planner wants it; `address`: where other nodes reach this one."""
@@ -65,32 +77,40 @@ def uses_cards() -> bool:
     return sys.platform == "linux"
 
 
-def this_offer(config: NodeConfig, memory: NodeMemory | None = None) -> Offer:
-    """Asks the machine; `memory`: what to believe instead.
+def this_offer(config: NodeConfig, memory: NodeMemory | None = None, found: Found | None = None) -> Offer:
+    """Asks the machine; `memory`, `found`: what to believe instead.
 
     Raises InvalidField where the environment variable is no number.
     """
-    memory = memory or node_memory()
-    return offer(config, os.environ, memory, find_gpus(), installed_engines(), with_cards=uses_cards())
+    memory, found = memory or node_memory(), found or find_gpus()
+    return offer(config, os.environ, memory, found, installed_engines(), with_cards=uses_cards())
 
 
 def offer(
     config: NodeConfig,
     environ: Mapping[str, str],
     memory: NodeMemory,
-    gpus: Sequence[Gpu],
+    found: Found,
     engines: frozenset[EngineKind],
     *,
     with_cards: bool,
 ) -> Offer:
     """From what was found: what was told wins."""
-    cards = [gpu for gpu in gpus if not gpu.unified] if with_cards else []
-    unified = [gpu for gpu in gpus if gpu.unified]
+    parts = _parts(memory, found, with_cards)
+    num_gpus = len(found.cards) if with_cards else 0
     told = _told(environ)
     if told is None:
         told = config.models_bytes
-    found = _found_bytes(memory, cards, unified)
-    return Offer(found if told is None else told, len(cards), bool(unified), engines, dict(config.labels))
+    metal, labels = found.apple is not None, dict(config.labels)
+    made = Offer(told or 0, num_gpus, metal, engines, labels, parts, told=told is not None)
+    return made if told is not None else replace(made, models_bytes=made.usable_bytes)
+
+
+def _parts(memory: NodeMemory, found: Found, with_cards: bool) -> tuple[Usable, ...]:
+    """No engine that comes with Hearth computes on an AMD GPU: beside one, main memory counts."""
+    if with_cards and found.cards:
+        return tuple(usable(card, memory) for card in found.cards)
+    return (usable(found.apple or memory, memory),)
 
 
 def _told(environ: Mapping[str, str]) -> int | None:
@@ -102,14 +122,3 @@ def _told(environ: Mapping[str, str]) -> int | None:
             MODELS_BYTES, f"is not a number of bytes (got {text!r:.40}).", "Write digits alone."
         )
     return int(text)
-
-
-def _found_bytes(memory: NodeMemory, cards: Sequence[Gpu], unified: Sequence[Gpu]) -> int:
-    if cards:
-        return int(len(cards) * min(_free(card) for card in cards) * USABLE_SHARE)
-    limits = [memory.available_bytes, *(gpu.memory_bytes for gpu in unified)]
-    return int(min(limits) * USABLE_SHARE)
-
-
-def _free(card: Gpu) -> int:
-    return card.memory_bytes if card.free_bytes is None else card.free_bytes

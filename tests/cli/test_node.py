@@ -5,7 +5,8 @@ from pathlib import Path
 from actors.node import NodeAgent
 from cluster.core.events import NodeReport, NodeUp
 from cluster.core.ids import Cause, NodeId
-from cluster.inventory.node import NodeMemory, node_id
+from cluster.core.memory.usable import NodeMemory
+from cluster.inventory.node import node_id
 from tests.support.routers import ListeningRouter
 
 CAUSE = Cause("test")

@@ -5,15 +5,15 @@ import pytest
 from cluster.config import NodeConfig, parse
 from cluster.core.errors import InvalidField
 from cluster.core.layout import EngineKind
-from cluster.inventory.gpu import Gpu
-from cluster.inventory.node import NodeMemory
+from cluster.core.memory.usable import AmdCard, AppleGpu, Gpu, NodeMemory, NvidiaCard
+from cluster.inventory.gpu import Found
 from cluster.inventory.offer import MODELS_BYTES, Offer, offer
 
 GIB = 2**30
 ENGINES = frozenset({EngineKind.LLAMACPP})
 UNTOLD = NodeConfig()
 MEMORY = NodeMemory(32 * GIB, 20 * GIB)
-CARDS = (Gpu("card", 24 * GIB, 23 * GIB), Gpu("card", 24 * GIB, 20 * GIB))
+CARDS = (NvidiaCard("card", 24 * GIB, 23 * GIB), NvidiaCard("card", 24 * GIB, 20 * GIB))
 
 
 def offered(
@@ -22,26 +22,28 @@ def offered(
     gpus: tuple[Gpu, ...] = (),
     with_cards: bool = True,
 ) -> Offer:
-    return offer(config, environ or {}, MEMORY, gpus, ENGINES, with_cards=with_cards)
+    return offer(config, environ or {}, MEMORY, Found(gpus), ENGINES, with_cards=with_cards)
 
 
-def test_a_machine_without_cards_offers_most_of_what_is_free() -> None:
-    assert offered().models_bytes == int(20 * GIB * 0.95)
+def test_a_machine_without_cards_offers_what_is_free_beside_the_pool() -> None:
+    assert offered().models_bytes == 20 * GIB - offered().reserve_bytes
+    assert offered().reserve_bytes == int(32 * GIB / 20), "a twentieth is more than the pool takes"
     assert offered().num_gpus == 0
 
 
 def test_cards_offer_equal_parts_so_the_fullest_decides() -> None:
     both = offered(gpus=CARDS)
-    assert (both.num_gpus, both.models_bytes) == (2, int(2 * 20 * GIB * 0.95))
+    assert (both.num_gpus, both.models_bytes) == (2, 2 * 19 * GIB)
 
 
 def test_cards_that_no_installed_engine_can_use_are_left_out() -> None:
     assert offered(gpus=CARDS, with_cards=False) == offered()
+    assert offered(gpus=(AmdCard("card", 24 * GIB, 0),)) == offered()
 
 
 def test_a_mac_offers_what_its_gpu_may_have_of_the_memory_that_is_free() -> None:
-    mac = offered(gpus=(Gpu("chip", 16 * GIB, None, unified=True),))
-    assert (mac.metal, mac.num_gpus, mac.models_bytes) == (True, 0, int(16 * GIB * 0.95))
+    mac = offered(gpus=(AppleGpu("chip", 32 * GIB, 16 * GIB),))
+    assert (mac.metal, mac.num_gpus, mac.models_bytes) == (True, 0, 16 * GIB)
 
 
 def test_what_is_told_wins_the_environment_over_the_file() -> None:

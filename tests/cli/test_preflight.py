@@ -9,12 +9,12 @@ import pytest
 from cluster.config import HearthConfig, ModelConfig, parse
 from cluster.core.errors import InvalidField
 from cluster.core.layout import EngineKind, NodeFacts
+from cluster.core.memory.usable import NodeMemory
 from cluster.doctor.check import Verdict
-from cluster.doctor.machine import check_disk, check_gpus, check_python
+from cluster.doctor.machine import check_disk, check_python
 from cluster.doctor.models import check_model, check_models
 from cluster.doctor.ports import check_port
 from cluster.doctor.preflight import preflight
-from cluster.inventory.node import NodeMemory
 from tests.cli.hearth import Hearth, free_ports
 
 GIB = 2**30
@@ -69,10 +69,6 @@ def test_other_pythons_are_refused() -> None:
 
 def test_a_folder_that_is_not_there_yet_has_its_parents_disk(tmp_path: Path) -> None:
     assert check_disk(tmp_path / "a/b").verdict is Verdict.OK
-
-
-def test_no_gpu_is_no_failure() -> None:
-    assert check_gpus(()).verdict is Verdict.WARN
 
 
 GUIDE = ModelConfig(name="guide", source="builtin:guide")
