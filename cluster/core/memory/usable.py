@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 POOL_BYTES = 3 * 2**29
-"""What a pool takes of main memory beside its models: Ray, the router, a gateway and one front.  What the doctor
-wants free before a start."""
+"""What a pool takes of main memory beside its models: Ray, the router, a gateway and one front.  The doctor
+wants so much free before a start."""
 
 SYSTEM_SHARE = Fraction(1, 20)
 """Of main memory, where that is more than the pool takes: for what other programs come to want while models
