@@ -35,7 +35,7 @@ F32, F16, F8 = plain(4), plain(2), plain(1)
 """bf16 is counted as f16."""
 
 MXFP4, NVFP4, MXFP8 = grouped(4, 32, 8), grouped(4, 16, 8), grouped(8, 32, 8)
-"""A byte of scale for 32 or 16 numbers (microscaling formats of the OCP; NVFP4 has one more for each matrix)."""
+"""A byte of scale for 32 or 16 numbers (OCP microscaling; NVFP4 has one more for each matrix)."""
 
 InLayer = Callable[[int, int], bool]
 """Of a layer and the number of layers."""
