@@ -62,11 +62,18 @@ def _build(kind: type[Any], body: dict[str, Any]) -> Any:  # noqa: ANN401
     return kind(**{name: _restore(hints[name], value) for name, value in body.items()})
 
 
+def _member(hint: Any, value: Any) -> Any:  # noqa: ANN401
+    """The member of a union that `value` was.  Of several dataclasses the one with its fields."""
+    members = [arg for arg in get_args(hint) if arg is not type(None)]
+    if len(members) == 1:
+        return members[0]
+    return next(arg for arg in members if value.keys() == {item.name for item in fields(arg)})
+
+
 def _restore(hint: Any, value: Any) -> Any:  # noqa: ANN401
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        inner = next(arg for arg in get_args(hint) if arg is not type(None))
-        return None if value is None else _restore(inner, value)
+        return None if value is None else _restore(_member(hint, value), value)
     if origin is tuple:
         return tuple(_restore(get_args(hint)[0], item) for item in value)
     if origin is frozenset:

@@ -1,14 +1,15 @@
 """What one rank of an engine takes of its node's memory.  The one place that estimates it.
 
-weights / ranks  +  KV memory / ranks  +  buffers (stated per engine, measured where it could be)
+weights / ranks  +  KV memory (`memory.cache`)  +  buffers (stated per engine, measured where it could be)
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
 
-from cluster.core.kv import BYTES_PER_NUMBER, KvType
 from cluster.core.layout import EngineKind, Variant
+from cluster.core.memory.cache import BYTES_PER_NUMBER, Keeping, KvType, Load, rank_bytes
 
 BATCH_TOKENS = 512
 """Prompt tokens that llama.cpp computes at once."""
@@ -37,13 +38,33 @@ MLX_RANK_BYTES = 256 * 2**20
 MLX_WEIGHTS_SHARE = Fraction(1, 20)
 """What a step of MLX computes in grows with the model."""
 
+DEFAULT_SLOTS: Mapping[EngineKind, int] = {
+    EngineKind.LLAMACPP: 4,
+    EngineKind.VLLM: 16,
+    EngineKind.MLX: 16,
+    EngineKind.FAKE: 4,
+}
+"""Sequences at once, where nobody says how many."""
+
+PROMPT_STEP_TOKENS: Mapping[EngineKind, int] = {
+    EngineKind.LLAMACPP: BATCH_TOKENS,
+    EngineKind.VLLM: 512,
+    EngineKind.MLX: 2048,
+    EngineKind.FAKE: 0,
+}
+"""Prompt tokens of one step, at most: they lie beside the windows until these are cut."""
+
+VLLM_CARD_STEP_TOKENS = 8192
+"""vLLM's own choice on a large card; on smaller ones it is 2,048."""
+
 _F16_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """How a variant would be run.  `ranks_on_node`: how many ranks share a node's first-rank costs.
-    `on_cards`: its memory is that of cards, where the processes themselves do not count."""
+    `on_cards`: its memory is that of cards, where the processes themselves do not count.  `num_slots`:
+    sequences at once; None: the engine's usual number."""
 
     engine: EngineKind
     context_tokens: int
@@ -52,6 +73,7 @@ class Run:
     pipeline_parallel: int = 1
     ranks_on_node: int = 1
     on_cards: bool = False
+    num_slots: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +93,24 @@ def rank_footprint(variant: Variant, run: Run) -> Footprint:
     """The bytes of each rank; all ranks are taken as equal."""
     num_ranks = run.tensor_parallel * run.pipeline_parallel
     weights_bytes = -(-variant.weights_bytes // num_ranks)
-    kv_bytes = -(-run.context_tokens * kv_token_bytes(variant, run.kv_type) // num_ranks)
+    kv_bytes = rank_kv_bytes(variant, run)
     return Footprint(weights_bytes, kv_bytes, _buffers_bytes(variant, run, weights_bytes, kv_bytes))
 
 
-def kv_token_bytes(variant: Variant, kv_type: str) -> int:
-    """What one token takes in all layers, kept as `kv_type`."""
-    numbers = Fraction(variant.kv_token_bytes, _F16_BYTES)
-    return -int(-numbers * BYTES_PER_NUMBER[cast(KvType, kv_type)] // 1)
+def rank_kv_bytes(variant: Variant, run: Run) -> int:
+    """The KV memory of each rank: tokens, windows and states of all slots."""
+    kv_type = cast(KvType, run.kv_type)
+    if variant.shape is None:
+        token_bytes = -int(-Fraction(variant.kv_token_bytes, _F16_BYTES) * BYTES_PER_NUMBER[kv_type] // 1)
+        return -(-run.context_tokens * token_bytes // (run.tensor_parallel * run.pipeline_parallel))
+    keeping = Keeping(kv_type, run.engine, run.tensor_parallel, run.pipeline_parallel)
+    return rank_bytes(variant.shape, keeping, _load(run))
+
+
+def _load(run: Run) -> Load:
+    on_vllm_cards = run.on_cards and run.engine is EngineKind.VLLM
+    step_tokens = VLLM_CARD_STEP_TOKENS if on_vllm_cards else PROMPT_STEP_TOKENS[run.engine]
+    return Load(run.context_tokens, run.num_slots or DEFAULT_SLOTS[run.engine], step_tokens)
 
 
 def _buffers_bytes(variant: Variant, run: Run, weights_bytes: int, kv_bytes: int) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cluster.core.ids import NodeId
+from cluster.core.memory.shape import ModelShape
 
 
 class EngineKind(StrEnum):
@@ -37,10 +38,11 @@ class Variant:
 
     `source`: what an engine loads, as in `ModelConfig.source`.  `quantisation`: as its makers name it
     (`q4_k_m`, `bf16`, `4bit`).  `bits_per_weight` and `num_params` are 0 where they are unknown.
-    `kv_token_bytes`: what one token takes in all layers at f16.  `buffers_bytes`: what the engine computes
-    in, as far as the files tell; 0: unknown.  `tensor_parallel`, `pipeline_parallel`: the numbers of ranks
-    that the model's heads and layers allow; MLX can split this kind of model within layers only with
-    `mlx_tensor`, by layers only with `mlx_pipeline`.  `embeds`: it makes vectors and writes no text.
+    `kv_token_bytes`: what one token takes in all layers at f16, beyond windows.  `shape`: all that the model
+    keeps of tokens; None: as much of each as `kv_token_bytes` says.  `buffers_bytes`: what the engine
+    computes in, as far as the files tell; 0: unknown.  `tensor_parallel`, `pipeline_parallel`: the numbers
+    of ranks that the model's heads and layers allow; MLX can split this kind of model within layers only
+    with `mlx_tensor`, by layers only with `mlx_pipeline`.  `embeds`: it makes vectors and writes no text.
     """
 
     source: str
@@ -57,6 +59,7 @@ class Variant:
     mlx_tensor: bool = True
     mlx_pipeline: bool = True
     embeds: bool = False
+    shape: ModelShape | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,8 @@ def _too_little(wish: ModelWish, rooms: tuple[Room, ...], context_tokens: int, e
     variant, engine = min(pairs, key=lambda pair: (pair[0].weights_bytes, pair[1]))
     usable = allowed(wish, rooms, engine)
     cards = usable[0].facts.num_gpus > 0
-    needed = rank_footprint(variant, Run(engine, context_tokens, wish.kv_type, on_cards=cards))
+    run = Run(engine, context_tokens, wish.kv_type, on_cards=cards, num_slots=wish.slots)
+    needed = rank_footprint(variant, run)
     roomiest = max(usable, key=lambda room: (room.facts.models_bytes, room.free_bytes, room.node))
     problem = (
         f"{variant.source} needs {_gib(needed.num_bytes)} GiB (weights {_gib(needed.weights_bytes)}, "

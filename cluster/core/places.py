@@ -18,8 +18,8 @@ RUNS: Mapping[WeightsFormat, tuple[EngineKind, ...]] = {
 """Which engines run which weights, the better first."""
 
 REFUSED_KV_TYPES: Mapping[EngineKind, tuple[str, ...]] = {
-    EngineKind.VLLM: ("q8_0",),
-    EngineKind.MLX: ("q8_0",),
+    EngineKind.VLLM: ("q8_0", "q4_0"),
+    EngineKind.MLX: ("q8_0", "q4_0"),
 }
 """Keys and values that an engine cannot keep so, for several sequences at once."""
 
@@ -89,6 +89,8 @@ def allowed_ranks(wish: ModelWish, variant: Variant, engine: EngineKind) -> Iter
         tensor = (1,)
     if engine not in SPLITTING or (engine is EngineKind.MLX and not variant.mlx_pipeline):
         pipeline = (1,)
+    if engine is EngineKind.MLX and variant.shape:
+        tensor = tuple(num for num in tensor if not any(heads % num for heads in variant.shape.kv_heads))
     for tensor_parallel in tensor:
         for pipeline_parallel in pipeline:
             # MLX splits within layers or by layers, not both.

@@ -48,6 +48,7 @@ class _Place:
     split: Split
     rooms: tuple[Room, ...]
     kv_type: str
+    num_slots: int | None
     context_tokens: int
 
     def run(self, context_tokens: int) -> Run:
@@ -60,6 +61,7 @@ class _Place:
             split.pipeline_parallel,
             split.ranks_per_node,
             split.num_cards > 0,
+            self.num_slots,
         )
 
     def node_bytes(self, context_tokens: int) -> int:
@@ -163,7 +165,8 @@ def _places(wish: ModelWish, rooms: tuple[Room, ...], floor_tokens: int) -> Iter
             for kind in sorted({room.kind for room in usable}):
                 alike = [room for room in usable if room.kind == kind]
                 for split in splits(wish, variant, engine, alike[0].facts, len(alike)):
-                    place = _Place(variant, engine, split, _first(alike, split), wish.kv_type, tokens)
+                    first = _first(alike, split)
+                    place = _Place(variant, engine, split, first, wish.kv_type, wish.slots, tokens)
                     if not place.wastes_cards() and not place.lacks_cards():
                         yield place
 

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from gguf.constants import LlamaFileType
 
 from cluster.core.footprint import BATCH_TOKENS
-from cluster.core.kv import kv_bytes_per_token
 from cluster.core.layout import Variant, WeightsFormat
+from cluster.core.memory.cache import Keeping, kv_token_bytes
 from cluster.deployments import gguf_file, hub, sizing, sources
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.gguf_file import GgufFile
@@ -120,17 +120,19 @@ def _model_name(name: str) -> str:
 
 def variant(files: Files, head: GgufFile, num_params: int) -> Variant:
     """Raises EngineFault where the header does not describe a language model."""
+    shape = sizing.shape(head)
     return Variant(
         files.source,
         WeightsFormat.GGUF,
         quantisation_of(files.name) or _file_type(head),
         files.num_bytes,
-        kv_bytes_per_token(sizing.attention_shape(head), "f16"),
-        sizing.model_window(head),
+        kv_token_bytes(shape, Keeping()),
+        shape.window_tokens,
         num_params,
         files.num_bytes * 8 / num_params if num_params else 0.0,
         buffers_bytes=sizing.fixed_compute_bytes(head, BATCH_TOKENS),
         embeds=bool(head.of_model("pooling_type")),
+        shape=shape,
     )
 
 

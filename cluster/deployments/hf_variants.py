@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cluster.core.kv import AttentionShape, kv_bytes_per_token
+from cluster.core.errors import InvalidField
 from cluster.core.layout import Variant, WeightsFormat
+from cluster.core.memory.cache import Keeping, kv_token_bytes
+from cluster.core.memory.config import shape_of_config, text_of
+from cluster.core.memory.shape import ModelShape
 from cluster.deployments import hub
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.hf_files import CONFIG, INDEX, weights_names
@@ -18,10 +21,10 @@ EMBEDS = "modules.json"
 
 MAX_RANKS = 16
 MAX_HEADER_BYTES = 100 * 2**20
-DEFAULT_WINDOW_TOKENS = 4096
 
-_NESTED = ("text_config", "llm_config", "language_config")
-_WITHOUT_KV = ("linear", "mamba", "conv", "recurrent", "ssm")
+_SHARED_HEADS = ("num_attention_heads", "linear_num_key_heads", "linear_num_value_heads", "mamba_num_heads")
+"""Heads of which each tensor-parallel rank has its own."""
+
 _DTYPE_BITS = {"float32": 32.0, "float16": 16.0, "bfloat16": 16.0, "float8_e4m3fn": 8.0}
 _DTYPE_NAMES = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "float8_e4m3fn": "fp8"}
 _PACKED_BITS = {"I32": 32, "U32": 32, "I64": 64, "U8": 8}
@@ -66,65 +69,45 @@ def _index(path: Path | None) -> frozenset[str]:
 
 
 def _variant(source: str, config: Json, num_bytes: int, num_params: int, embeds: bool) -> Variant:
-    text = next((config[key] for key in _NESTED if isinstance(config.get(key), dict)), config)
+    text, shape = text_of(config), _shape(config, source)
     bits = _bits(config)
     if not num_params and bits:
         num_params = int(num_bytes * 8 / bits)
     mlx_tensor, mlx_pipeline = can_split(config)
-    layers = _number(text, "num_hidden_layers", source)
     return Variant(
         source,
         WeightsFormat.MLX if isinstance(config.get("quantization"), dict) else WeightsFormat.SAFETENSORS,
         _quantisation(config),
         num_bytes,
-        _kv_token_bytes(text, layers, source),
-        int(text.get("max_position_embeddings") or DEFAULT_WINDOW_TOKENS),
+        kv_token_bytes(shape, Keeping()),
+        shape.window_tokens,
         num_params,
         num_bytes * 8 / num_params if num_params else 0.0,
-        _tensor_parallel(text, source),
-        tuple(range(1, min(layers, MAX_RANKS) + 1)),
+        _tensor_parallel(text, shape),
+        tuple(range(1, min(len(shape.order), MAX_RANKS) + 1)),
         mlx_tensor=mlx_tensor,
         mlx_pipeline=mlx_pipeline,
         embeds=embeds,
+        shape=shape,
     )
 
 
-def _number(text: Json, key: str, source: str) -> int:
-    value = text.get(key)
-    if not isinstance(value, int) or value < 1:
-        raise EngineFault(
-            f"{source}: its {CONFIG} does not describe a language model ({key} is {value!r}).",
-            "Name a model that writes text.",
-        )
-    return value
+def _shape(config: Json, source: str) -> ModelShape:
+    try:
+        return shape_of_config(config)
+    except InvalidField as fault:
+        raise EngineFault(f"{source}: {fault.field} {fault.problem}", fault.remedy) from fault
 
 
-def _kv_heads(text: Json, source: str) -> int:
-    heads = _number(text, "num_attention_heads", source)
-    return int(text.get("num_key_value_heads") or heads)
-
-
-def _kv_token_bytes(text: Json, layers: int, source: str) -> int:
-    """One token's keys and values in all layers that keep them, at f16."""
-    kinds = text.get("layer_types")
-    if isinstance(kinds, list):
-        layers = sum(not any(word in str(kind) for word in _WITHOUT_KV) for kind in kinds)
-    latent = text.get("kv_lora_rank")
-    if latent:
-        shape = AttentionShape((1,) * layers, int(latent), int(text.get("qk_rope_head_dim") or 0))
-        return kv_bytes_per_token(shape, "f16")
-    heads = _number(text, "num_attention_heads", source)
-    width = int(text.get("head_dim") or _number(text, "hidden_size", source) // heads)
-    return kv_bytes_per_token(AttentionShape((_kv_heads(text, source),) * layers, width, width), "f16")
-
-
-def _tensor_parallel(text: Json, source: str) -> tuple[int, ...]:
-    heads, kv_heads = _number(text, "num_attention_heads", source), _kv_heads(text, source)
-    if text.get("kv_lora_rank"):
-        kv_heads = heads  # each rank has the whole latent
-    width = int(text.get("intermediate_size") or 0)
-    numbers = range(1, MAX_RANKS + 1)
-    return tuple(num for num in numbers if not (heads % num or kv_heads % num or width % num))
+def _tensor_parallel(text: Mapping[str, Any], shape: ModelShape) -> tuple[int, ...]:
+    """With more ranks than KV heads several ranks keep the same head."""
+    shared = [int(text.get(name) or 0) for name in (*_SHARED_HEADS, "intermediate_size")]
+    return tuple(
+        num
+        for num in range(1, MAX_RANKS + 1)
+        if not any(width % num for width in shared)
+        and all(heads % num == 0 or num % heads == 0 for heads in shape.kv_heads)
+    )
 
 
 def _quantisation(config: Json) -> str:
@@ -137,8 +120,7 @@ def _quantisation(config: Json) -> str:
 
 
 def _dtype(config: Json) -> str:
-    text = next((config[key] for key in _NESTED if isinstance(config.get(key), dict)), {})
-    named = (part.get(key) for part in (config, text) for key in ("dtype", "torch_dtype"))
+    named = (part.get(key) for part in (config, text_of(config)) for key in ("dtype", "torch_dtype"))
     return str(next((name for name in named if name), ""))
 
 

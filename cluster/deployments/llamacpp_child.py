@@ -45,8 +45,7 @@ def _serve(settings: Settings) -> object:
 
 def _set_memory(params: Any, settings: Settings) -> None:  # noqa: ANN401
     kinds = _LLAMA.ggml_type
-    kind = {"f16": kinds.GGML_TYPE_F16, "f32": kinds.GGML_TYPE_F32, "q8_0": kinds.GGML_TYPE_Q8_0}
-    params.cache_type_k = params.cache_type_v = kind[settings.kv_type]
+    params.cache_type_k = params.cache_type_v = getattr(kinds, f"GGML_TYPE_{settings.kv_type.upper()}")
     params.n_ctx = settings.context_tokens
     params.n_parallel = settings.num_slots
     params.n_batch = params.n_ubatch = settings.batch_tokens

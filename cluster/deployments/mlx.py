@@ -8,8 +8,10 @@ from pathlib import Path
 from cluster.config import ModelConfig
 from cluster.core.errors import ContextLengthExceeded, InvalidField
 from cluster.core.facts import Capacity, Feature, Locality, Speed
+from cluster.core.footprint import DEFAULT_SLOTS
 from cluster.core.ids import SessionKey
-from cluster.core.layout import Layout
+from cluster.core.layout import EngineKind, Layout
+from cluster.core.places import REFUSED_KV_TYPES
 from cluster.deployments import constrained, formats, hf_files, mlx_turn, mlx_warmup, model_hash
 from cluster.deployments.engine import EngineFacts, EngineFault, EngineLost, Loading, Prompt
 from cluster.deployments.engine_http import EngineHttp, Refused
@@ -18,9 +20,6 @@ from cluster.deployments.mlx_process import MlxProcess
 from cluster.deployments.mlx_server.settings import RankSettings
 from cluster.deployments.neutral import Neutralizer
 from cluster.wire import Embeddings, EmbedRequest, Failed, Frame, JsonObject, TurnRequest
-
-DEFAULT_SLOTS = 16
-"""Sequences at once, where nobody says how many: they share the KV memory, and an idle one holds none."""
 
 
 class MlxEngine:
@@ -179,9 +178,10 @@ def _settings(config: ModelConfig, layout: Layout, num_hosts: int) -> RankSettin
         )
     if num_ranks != num_hosts:
         raise EngineFault(f"{num_ranks} ranks on {num_hosts} hosts.", "Declare the model again.")
-    if config.kv_type == "q8_0":
+    if config.kv_type in REFUSED_KV_TYPES[EngineKind.MLX]:
+        kept = f"`kv_type: {config.kv_type}`"
         raise EngineFault(
-            "MLX cannot keep quantised keys and values of several sequences at once (`kv_type: q8_0`).",
+            f"MLX cannot keep quantised keys and values of several sequences at once ({kept}).",
             "Set `kv_type` to f16.",
         )
     return RankSettings(
@@ -191,7 +191,7 @@ def _settings(config: ModelConfig, layout: Layout, num_hosts: int) -> RankSettin
         tensor_parallel=layout.tensor_parallel,
         pipeline_parallel=layout.pipeline_parallel,
         kv_tokens=layout.context_tokens,
-        num_slots=config.slots or DEFAULT_SLOTS,
+        num_slots=config.slots or DEFAULT_SLOTS[EngineKind.MLX],
         window_tokens=min(layout.window_tokens, layout.context_tokens),
         chunk_tokens=mlx_warmup.CHUNK_TOKENS,
         exact=config.kv_type == "f32",

@@ -3,16 +3,19 @@
 weights + compute buffers + KV memory  <=  LLAMACPP_USABLE of what is free
 """
 
-from collections.abc import Sequence
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from cluster.config import ModelConfig
-from cluster.core.footprint import LLAMACPP_USABLE, MASK_BYTES
-from cluster.core.kv import AttentionShape, kv_bytes_per_token
+from cluster.core.errors import InvalidField
+from cluster.core.footprint import DEFAULT_SLOTS, LLAMACPP_USABLE, MASK_BYTES
+from cluster.core.layout import EngineKind
+from cluster.core.memory.cache import Keeping, Load, rank_bytes
+from cluster.core.memory.gguf import shape_of_gguf, window_of_gguf
+from cluster.core.memory.shape import ModelShape
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.gguf_file import GgufFile
 
-DEFAULT_SLOTS = 4
 MAX_EMBEDDED_TOKENS = 2048
 MIN_TOKENS = 256
 """llama.cpp rounds its context to this."""
@@ -32,31 +35,20 @@ class Plan:
     kv_bytes: int
 
 
-def attention_shape(file: GgufFile) -> AttentionShape:
+def shape(file: GgufFile) -> ModelShape:
     """Raises EngineFault where the file does not tell."""
-    layers, heads = file.of_model("block_count"), file.of_model("attention.head_count")
-    width = file.of_model("embedding_length")
-    if not (layers and heads and width):
+    try:
+        return shape_of_gguf(file.fields)
+    except InvalidField as fault:
         raise EngineFault(
-            f"{file.path} does not describe a language model (no layers, heads or width).",
+            f"{file.path} does not describe a language model: {fault.field} {fault.problem}",
             "Name the model's own GGUF, not a projector's or an adapter's.",
-        )
-    kv_heads = file.of_model("attention.head_count_kv", heads)
-    head_width = width // max(_per_layer(heads, 1))
-    return AttentionShape(
-        kv_heads=_per_layer(kv_heads, layers),
-        key_width=file.of_model("attention.key_length", head_width),
-        value_width=file.of_model("attention.value_length", head_width),
-    )
-
-
-def _per_layer(value: int | Sequence[int], layers: int) -> tuple[int, ...]:
-    return (value,) * layers if isinstance(value, int) else tuple(value)
+        ) from fault
 
 
 def model_window(file: GgufFile) -> int:
     """The longest sequence the model was made for, in tokens."""
-    return int(file.of_model("context_length", 4096))
+    return window_of_gguf(file.fields)
 
 
 def embedded_window(file: GgufFile) -> int:
@@ -66,19 +58,27 @@ def embedded_window(file: GgufFile) -> int:
 
 def plan(file: GgufFile, weights_bytes: int, free_bytes: int, config: ModelConfig, batch_tokens: int) -> Plan:
     """Chooses; what `config` says wins and is checked.  Raises EngineFault with the numbers."""
-    num_slots = config.slots or DEFAULT_SLOTS
+    num_slots = config.slots or DEFAULT_SLOTS[EngineKind.LLAMACPP]
     window = embedded_window(file) if file.of_model("pooling_type") else model_window(file)
-    token_bytes = kv_bytes_per_token(attention_shape(file), config.kv_type)
+    keeping, kept = Keeping(config.kv_type, EngineKind.LLAMACPP), shape(file)
+
+    def kv_bytes(tokens: int) -> int:
+        return rank_bytes(kept, keeping, Load(tokens, num_slots, batch_tokens))
+
+    def with_mask_bytes(tokens: int) -> int:
+        return kv_bytes(tokens) + tokens * batch_tokens * MASK_BYTES
+
     fixed_bytes = weights_bytes + fixed_compute_bytes(file, batch_tokens)
     for_tokens = int(free_bytes * LLAMACPP_USABLE) - fixed_bytes
-    affordable = max(for_tokens, 0) // (token_bytes + batch_tokens * MASK_BYTES)
     wanted = min(config.context_tokens or num_slots * window, num_slots * window)
+    steps = range(0, _rounded_up(wanted) + 1, MIN_TOKENS)
+    affordable = steps[max(bisect_right(steps, for_tokens, key=with_mask_bytes) - 1, 0)]
     kv_tokens = _rounded_up(wanted) if config.context_tokens else min(wanted, affordable)
     if kv_tokens > affordable or kv_tokens < min(MIN_TOKENS, wanted):
         missing_for = max(_rounded_up(wanted) if config.context_tokens else MIN_TOKENS, MIN_TOKENS)
-        raise _too_little(file, fixed_bytes, missing_for * token_bytes, missing_for, free_bytes)
+        raise _too_little(file, fixed_bytes, kv_bytes(missing_for), missing_for, free_bytes)
     kv_tokens = max(kv_tokens // MIN_TOKENS, 1) * MIN_TOKENS
-    return Plan(kv_tokens, num_slots, min(window, kv_tokens), weights_bytes, kv_tokens * token_bytes)
+    return Plan(kv_tokens, num_slots, min(window, kv_tokens), weights_bytes, kv_bytes(kv_tokens))
 
 
 def _rounded_up(tokens: int) -> int:
@@ -100,7 +100,7 @@ def _too_little(file: GgufFile, fixed_bytes: int, kv_bytes: int, tokens: int, fr
         f"{file.path.name} needs {_gib(fixed_bytes + kv_bytes)} (weights and buffers {_gib(fixed_bytes)}, "
         f"KV memory {_gib(kv_bytes)} for {tokens} tokens), but of {_gib(free_bytes)} free memory "
         f"{_gib(usable)} may be used.",
-        "Free memory, choose a smaller model, a smaller `context_tokens`, or `kv_type: q8_0`.",
+        "Free memory, choose a smaller model, a smaller `context_tokens`, or `kv_type: q8_0` or `q4_0`.",
     )
 
 

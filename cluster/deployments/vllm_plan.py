@@ -2,22 +2,19 @@
 
 from cluster.config import ModelConfig
 from cluster.core.facts import Capacity
-from cluster.core.footprint import kv_token_bytes
-from cluster.core.layout import Layout
+from cluster.core.footprint import DEFAULT_SLOTS, Run, rank_kv_bytes
+from cluster.core.layout import EngineKind, Layout
+from cluster.core.places import REFUSED_KV_TYPES
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.vllm_command import CPU_BLOCK_TOKENS, Plan
 from cluster.deployments.vllm_model import Model
 from cluster.deployments.vllm_server import Metrics
 from cluster.deployments.warmup import SMALL_MODEL_BYTES
 
-DEFAULT_SLOTS = 16
-"""Sequences at once, where nobody says how many: they share the KV memory, and an idle one holds none."""
-
 
 def plan(config: ModelConfig, layout: Layout, model: Model, num_nodes: int) -> Plan:
     """What the gang is told.  Raises EngineFault for a layout that vLLM cannot run."""
     _check(config, layout, num_nodes)
-    token_bytes = -(-kv_token_bytes(model.variant, config.kv_type) // num_ranks(layout))
     small = model.variant.weights_bytes < SMALL_MODEL_BYTES
     return Plan(
         model=str(model.folder),
@@ -29,11 +26,23 @@ def plan(config: ModelConfig, layout: Layout, model: Model, num_nodes: int) -> P
         num_ranks=layout.shards[0].num_ranks,
         window_tokens=window_tokens(layout),
         num_slots=num_slots(config),
-        kv_bytes=_kv_tokens(layout.context_tokens) * token_bytes,
+        kv_bytes=rank_kv_bytes(model.variant, _run(config, layout)),
         on_cards=layout.shards[0].num_gpus > 0,
         exact=config.kv_type == "f32",
         embeds=model.embeds,
         threads=config.threads or (1 if small else None),
+    )
+
+
+def _run(config: ModelConfig, layout: Layout) -> Run:
+    return Run(
+        EngineKind.VLLM,
+        _kv_tokens(layout.context_tokens),
+        config.kv_type,
+        layout.tensor_parallel,
+        layout.pipeline_parallel,
+        on_cards=layout.shards[0].num_gpus > 0,
+        num_slots=num_slots(config),
     )
 
 
@@ -49,8 +58,9 @@ def _check(config: ModelConfig, layout: Layout, num_nodes: int) -> None:
             "vLLM cuts a model by layers on cards alone.",
             "Set `tensor_parallel` instead of `pipeline_parallel`.",
         )
-    if config.kv_type == "q8_0":
-        raise EngineFault("vLLM keeps no keys and values as `kv_type: q8_0`.", "Set `kv_type` to f16.")
+    if config.kv_type in REFUSED_KV_TYPES[EngineKind.VLLM]:
+        problem = f"vLLM keeps no keys and values as `kv_type: {config.kv_type}`."
+        raise EngineFault(problem, "Set `kv_type` to f16.")
 
 
 def num_ranks(layout: Layout) -> int:
@@ -62,7 +72,7 @@ def window_tokens(layout: Layout) -> int:
 
 
 def num_slots(config: ModelConfig) -> int:
-    return config.slots or DEFAULT_SLOTS
+    return config.slots or DEFAULT_SLOTS[EngineKind.VLLM]
 
 
 def _kv_tokens(context_tokens: int) -> int:

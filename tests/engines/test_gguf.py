@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cluster.config import ModelConfig
-from cluster.core.kv import AttentionShape, kv_bytes_per_token
+from cluster.core.memory.cache import Keeping, kv_token_bytes
+from cluster.core.memory.shape import Attention
 from cluster.deployments import gguf_file, partials, sizing, sources
 from cluster.deployments.engine import EngineFault, Loading
 from cluster.deployments.llamacpp_model import load_model
@@ -28,21 +29,16 @@ def model(path: Path, **chosen: object) -> ModelConfig:
 
 def test_a_header_tells_what_memory_the_model_needs() -> None:
     file = gguf_file.read(tiny_gguf())
-    assert sizing.attention_shape(file) == AttentionShape((2,) * 4, key_width=32, value_width=32)
+    assert sizing.shape(file).layers == ((Attention(2, 32, 32),),) * 4
     assert sizing.model_window(file) == CALM.window
     assert "<|im_start|>" in file.control_tokens
     assert "<tool_call>" not in file.control_tokens
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("f32", 2048), ("f16", 1024), ("q8_0", 544)])
+@pytest.mark.parametrize(("kind", "expected"), [("f32", 2048), ("f16", 1024), ("q8_0", 544), ("q4_0", 288)])
 def test_kv_memory_is_known_to_the_byte(kind: str, expected: int) -> None:
-    shape = AttentionShape((2,) * 4, key_width=32, value_width=32)
-    assert kv_bytes_per_token(shape, kind) == expected  # ty: ignore[invalid-argument-type]
-
-
-def test_a_layer_without_attention_keeps_nothing() -> None:
-    shape = AttentionShape((2, 0, 2, 0), key_width=32, value_width=32)
-    assert kv_bytes_per_token(shape, "f16") == 512
+    shape = sizing.shape(gguf_file.read(tiny_gguf()))
+    assert kv_token_bytes(shape, Keeping(kind)) == expected  # ty: ignore[invalid-argument-type]
 
 
 def test_a_vocabulary_of_150000_tokens_is_read_in_a_moment(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_a_hugging_face_folder_tells_how_it_can_be_split(tmp_path: Path) -> None
     assert (one.num_params, one.bits_per_weight) == (2**19, pytest.approx(16, rel=0.01))
     assert one.kv_token_bytes == 36 * 8 * 128 * 2 * 2
     assert one.window_tokens == 40960
-    assert one.tensor_parallel == (1, 2, 4, 8)
+    assert one.tensor_parallel == (1, 2, 4, 8, 16)
     assert one.pipeline_parallel[-1] == 16
     assert (one.mlx_tensor, one.mlx_pipeline) == (True, False)
 
