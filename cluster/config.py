@@ -76,7 +76,7 @@ class ModelConfig(Strict):
     locality: Literal["local", "hosted"] = "local"
     context_tokens: Annotated[int, Field(ge=256)] | None = None
     slots: Annotated[int, Field(ge=1, le=256)] | None = None
-    kv_type: Literal["f16", "q8_0", "f32"] = "f16"
+    kv_type: Literal["f16", "q8_0", "q4_0", "f32"] = "f16"
     threads: Annotated[int, Field(ge=1)] | None = None
     gpu_layers: Annotated[int, Field(ge=0)] | None = None
     fake: dict[str, Any] = {}
