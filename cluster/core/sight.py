@@ -4,8 +4,9 @@ from cluster.core.admission import need_of
 from cluster.core.booking import held
 from cluster.core.context import Context
 from cluster.core.models import model_of
+from cluster.core.planned import planned
 from cluster.core.queue import in_order
-from cluster.core.state import Phase, Replica
+from cluster.core.state import Phase, Replica, State
 from cluster.core.view import (
     Counters,
     NodeView,
@@ -32,7 +33,7 @@ def view_of(ctx: Context, now: float) -> PoolView:
             for node in state.nodes.values()
             if now - node.last_seen <= ctx.limits.node_silent_s
         ),
-        replicas=tuple(_replica(replica) for replica in state.replicas.values()),
+        replicas=tuple(_replica(state, replica) for replica in state.replicas.values()),
         models=tuple(model_of(ctx, model, now) for model in state.models()),
         sessions=tuple(session for replica in state.replicas.values() for session in _sessions(replica, now)),
         queue=_queue(ctx, now),
@@ -40,8 +41,9 @@ def view_of(ctx: Context, now: float) -> PoolView:
     )
 
 
-def _replica(replica: Replica) -> ReplicaStatus:
+def _replica(state: State, replica: Replica) -> ReplicaStatus:
     ready, ledger = replica.ready, replica.ledger
+    meant = planned(state, ready.deployment)
     return ReplicaStatus(
         replica=ready.replica,
         deployment=ready.deployment,
@@ -59,6 +61,8 @@ def _replica(replica: Replica) -> ReplicaStatus:
         num_resident=len(ledger.resident),
         weights_bytes=ready.weights_bytes,
         kv_bytes=ready.kv_bytes,
+        planned_kv_tokens=meant.kv_tokens if meant is not None else 0,
+        planned_bytes=meant.held_bytes if meant is not None else 0,
     )
 
 

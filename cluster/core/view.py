@@ -23,7 +23,8 @@ class NodeView:
 class ReplicaStatus:
     """One replica and its ledger as the router forecasts it.
 
-    `weights_bytes`, `kv_bytes`: memory its engine holds, 0 where it does not tell.
+    `weights_bytes`, `kv_bytes`: memory its engine holds, 0 where it does not tell.  `planned_kv_tokens`: the
+    KV memory, and `planned_bytes`: weights and KV, that the planner meant it to hold; 0 where nobody planned.
     """
 
     replica: str
@@ -42,6 +43,8 @@ class ReplicaStatus:
     num_resident: int
     weights_bytes: int = 0
     kv_bytes: int = 0
+    planned_kv_tokens: int = 0
+    planned_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,28 @@ def _replica(name: str, unit: str, text: str, value: Callable[[ReplicaStatus], f
     return PoolMetric(name, Kind.GAUGE, text, unit, ("replica", "node", "model"), read=read)
 
 
+def _off(name: str, unit: str, text: str, difference: Callable[[ReplicaStatus], int | None]) -> PoolMetric:
+    """None: there is nothing to compare."""
+
+    def read(view: PoolView) -> Iterable[Sample]:
+        for one in view.replicas:
+            off = difference(one)
+            if off is not None:
+                yield (one.replica, one.node, one.model), off
+
+    return PoolMetric(name, Kind.GAUGE, text, unit, ("replica", "node", "model"), read=read)
+
+
+def _tokens_off(replica: ReplicaStatus) -> int | None:
+    planned = replica.planned_kv_tokens
+    return planned - replica.capacity.kv_tokens if planned else None
+
+
+def _bytes_off(replica: ReplicaStatus) -> int | None:
+    told = replica.weights_bytes + replica.kv_bytes
+    return replica.planned_bytes - told if told and replica.planned_bytes else None
+
+
 def _node(name: str, unit: str, text: str, value: Callable[[NodeView], float]) -> PoolMetric:
     def read(view: PoolView) -> Iterable[Sample]:
         return [((one.node,), value(one)) for one in view.nodes]
@@ -135,6 +157,18 @@ ROUTER_METRICS: tuple[PoolMetric, ...] = (
         "bytes",
         "Memory the KV takes; 0 where the engine does not tell.",
         lambda one: one.kv_bytes,
+    ),
+    _off(
+        "hearth_replica_kv_estimate_off_tokens",
+        "tokens",
+        "KV memory as planned less that the engine reports; only where it was planned.",
+        _tokens_off,
+    ),
+    _off(
+        "hearth_replica_memory_estimate_off_bytes",
+        "bytes",
+        "Weights and KV as estimated less what the engine reports; only where both are known.",
+        _bytes_off,
     ),
     _replica(
         "hearth_replica_prefill_tokens_per_second",

@@ -5,10 +5,17 @@ from dashboards.source.panel import Look, Panel, Query
 from dashboards.source.queries import MODEL, gateway_rate, pool, pool_rate, quantile, replica
 
 _KV_USED = f"({replica('kv_reserved_tokens')} + {replica('kv_resident_tokens')})"
+_HELD = f"({replica('weights_bytes')} + {replica('kv_bytes')})"
 _MEMORY = pool("hearth_node_memory_bytes", "node")
 _MEMORY_FREE = pool("hearth_node_memory_free_bytes", "node")
 _CACHED = f"{pool_rate('hearth_cached_tokens_total')} / ({pool_rate('hearth_prompt_tokens_total')} > 0)"
 _AFFINITY = f"{pool_rate('hearth_affinity_hits_total')} / ({pool_rate('hearth_turns_placed_total')} > 0)"
+
+
+def _reported(told: str, off: str) -> str:
+    """Share of what was planned, which is what is told and by how much that is off."""
+    return f"{told} / ({told} + {replica(off)})"
+
 
 NOW = (
     Panel(
@@ -83,6 +90,17 @@ MEMORY = (
             Query(replica("leases"), "{{replica}} running"),
         ),
         Look.STACK,
+    ),
+    Panel(
+        "Reported of what was planned",
+        "What engines say they hold once loaded; above 100 % it is more than the planner thought.",
+        "percentunit",
+        (
+            Query(
+                _reported(replica("kv_capacity_tokens"), "kv_estimate_off_tokens"), "{{replica}} KV tokens"
+            ),
+            Query(_reported(_HELD, "memory_estimate_off_bytes"), "{{replica}} weights and KV"),
+        ),
     ),
     Panel(
         "Memory by node",

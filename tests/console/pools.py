@@ -34,6 +34,8 @@ _LARGE = ReplicaStatus(
     num_resident=2,
     weights_bytes=20 * GIB,
     kv_bytes=32 * GIB,
+    planned_kv_tokens=131_072,
+    planned_bytes=53 * GIB,
 )
 _SMALL = replace(
     _LARGE,
@@ -48,6 +50,8 @@ _SMALL = replace(
     num_resident=1,
     weights_bytes=5 * GIB,
     kv_bytes=int(4.5 * GIB),
+    planned_kv_tokens=32_512,
+    planned_bytes=9 * GIB,
 )
 _ELSEWHERE = replace(
     _LARGE,
@@ -66,6 +70,8 @@ _ELSEWHERE = replace(
     num_resident=0,
     weights_bytes=0,
     kv_bytes=0,
+    planned_kv_tokens=0,
+    planned_bytes=0,
 )
 
 

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from cluster.metrics import GATEWAY_METRICS, METRICS, GatewayCounters, Kind, render
 from cluster.metrics.__main__ import reference
 from cluster.metrics.gateway import MAX_LABEL_VALUES
-from tests.console.pools import HOME, LOADING
+from tests.console.pools import GIB, HOME, LOADING
 from tests.dashboards.scraped import Gateway
 
 UNITS = ("_bytes", "_seconds", "_tokens", "_tokens_per_second")
@@ -68,6 +68,18 @@ def test_replicas_are_shown_as_the_router_sees_them(busy: GatewayCounters) -> No
     assert value(page, "hearth_queue_oldest_wait_seconds", model="qwen3-32b") == 6.4
     assert value(page, "hearth_turns_ended_total", outcome="rejected") == 4
     assert value(render(LOADING, busy), "hearth_model_state", model="broken", state="failed") == 1
+
+
+def test_what_engines_report_is_held_against_what_was_planned(busy: GatewayCounters) -> None:
+    page = render(HOME, busy)
+    large = {"replica": "large-1", "node": "studio", "model": "qwen3-32b"}
+    small = {"replica": "small-1", "node": "laptop", "model": "qwen3-8b"}
+    assert value(page, "hearth_replica_kv_estimate_off_tokens", **large) == 0
+    assert value(page, "hearth_replica_memory_estimate_off_bytes", **large) == GIB
+    assert value(page, "hearth_replica_kv_estimate_off_tokens", **small) == -256
+    assert value(page, "hearth_replica_memory_estimate_off_bytes", **small) == -GIB // 2
+    named = {dict(labels).get("replica") for name, labels in samples(page) if "_estimate_off_" in name}
+    assert named == {"large-1", "small-1"}, "nobody planned the upstream"
 
 
 def test_a_histogram_counts_a_value_under_its_own_bound_and_above() -> None:
