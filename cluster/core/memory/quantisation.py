@@ -81,7 +81,8 @@ def quantisation_of_config(config: Mapping[str, object]) -> Quantisation:
     other = whole.part("quantization_config") or text.part("quantization_config")
     if other is None:
         return Quantisation(dtype, dtype)
-    return _left_out(_of_method(other, dtype), other, num_layers_of(text) or 0)
+    num_layers = num_layers_of(text) or 0
+    return _left_out(_of_method(other, dtype, num_layers), other, num_layers)
 
 
 def _dtype(*parts: Fields) -> Packing:
@@ -116,10 +117,10 @@ def _experts_alone(packing: Packing, dtype: Packing = F16, doubts: tuple[str, ..
     return Quantisation(dtype, dtype, dict.fromkeys(_EXPERTS, (Rule(packing),)), doubts=doubts)
 
 
-def _of_method(fields: Fields, dtype: Packing) -> Quantisation:
+def _of_method(fields: Fields, dtype: Packing, num_layers: int) -> Quantisation:
     method = str(fields.body.get("quant_method") or fields.body.get("quant_algo") or "").lower()
     if fields.part("config_groups") is not None:
-        return _of_groups(fields, dtype)
+        return _of_groups(fields, dtype, num_layers)
     match method:
         case "fp8" | "fbgemm_fp8":
             return _linear(_in_blocks(fields), dtype)
@@ -156,7 +157,7 @@ def _integer(bits: int, fields: Fields) -> Packing:
     return grouped(bits, group, 16 + (0 if fields.flag("sym") or fields.flag("symmetric") else bits))
 
 
-def _of_groups(fields: Fields, dtype: Packing) -> Quantisation:
+def _of_groups(fields: Fields, dtype: Packing, num_layers: int) -> Quantisation:
     """compressed-tensors: each group of modules has its form; `Linear` names all but head and router."""
     groups = fields.part("config_groups")
     told = [groups.part(name) for name in groups.body] if groups else []
@@ -166,7 +167,7 @@ def _of_groups(fields: Fields, dtype: Packing) -> Quantisation:
     rules = dict(found.rules)
     for targets, packing in made:
         if "Linear" not in targets:
-            _add(rules, Names(targets), packing, num_layers_of(fields) or 0)
+            _add(rules, Names(targets), packing, num_layers)
     return Quantisation(base, dtype, rules)
 
 

@@ -1,0 +1,1 @@
+"""Does the estimator of memory say what models take?"""
