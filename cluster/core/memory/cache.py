@@ -9,6 +9,7 @@ without, whatever runs it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 from typing import Literal
 
@@ -91,16 +92,13 @@ class Load:
 
 def kv_token_bytes(shape: ModelShape, keeping: Keeping) -> int:
     """What one further token takes of the rank that keeps most, once all windows are full."""
-    return ceil(_heaviest(shape, keeping, {kind: _row_bytes(kind, keeping) for kind in shape.kinds}))
+    return ceil(max(stage.row_bytes for stage in _stages(shape, keeping)))
 
 
 def sequence_bytes(shape: ModelShape, keeping: Keeping) -> int:
     """What a sequence takes of the rank that keeps most, however long it is: full windows and states."""
-    per_kind = {
-        kind: _state_bytes(kind, keeping) + _windows_bytes(kind, keeping, Load(shape.window_tokens))
-        for kind in shape.kinds
-    }
-    return ceil(_heaviest(shape, keeping, per_kind))
+    load = Load(shape.window_tokens)
+    return ceil(max(stage.bounded_bytes(keeping.habits, load) for stage in _stages(shape, keeping)))
 
 
 def session_bytes(shape: ModelShape, keeping: Keeping, tokens: int) -> int:
@@ -111,29 +109,55 @@ def session_bytes(shape: ModelShape, keeping: Keeping, tokens: int) -> int:
 
 def rank_bytes(shape: ModelShape, keeping: Keeping, load: Load) -> int:
     """The KV memory of the rank that keeps most."""
-    per_kind = {
-        kind: load.tokens * _row_bytes(kind, keeping)
-        + _windows_bytes(kind, keeping, load)
-        + load.num_slots * _state_bytes(kind, keeping)
-        for kind in shape.kinds
-    }
-    return ceil(_heaviest(shape, keeping, per_kind))
+    return ceil(
+        max(
+            load.tokens * stage.row_bytes + stage.bounded_bytes(keeping.habits, load)
+            for stage in _stages(shape, keeping)
+        )
+    )
 
 
-def _heaviest(shape: ModelShape, keeping: Keeping, per_kind: Mapping[Layer, Fraction]) -> Fraction:
-    """The most that so many successive layers keep as the largest stage has, wherever it begins."""
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What successive layers keep on one rank: of each token, of each token in a window, of each sequence."""
+
+    row_bytes: Fraction
+    windows: tuple[tuple[int, Fraction], ...]
+    state_bytes: Fraction
+
+    def bounded_bytes(self, habits: Habits, load: Load) -> Fraction:
+        """What does not grow with the sequences."""
+        rows = (_windows_tokens(window, habits, load) * row_bytes for window, row_bytes in self.windows)
+        return sum(rows, load.num_slots * self.state_bytes)
+
+
+@lru_cache(maxsize=1024)
+def _stages(shape: ModelShape, keeping: Keeping) -> tuple[_Stage, ...]:
+    """All that differ of those with as many layers as the largest rank has, wherever it begins.
+
+    A planner asks for the same ones with many contexts.
+    """
     num_layers = ceil(Fraction(len(shape.order), keeping.pipeline_parallel))
     starts = range(len(shape.order) - num_layers + 1)
-    return max(_stage(shape, keeping, shape.order[at : at + num_layers], per_kind) for at in starts)
+    parts = (shape.order[at : at + num_layers] for at in starts)
+    numbers = range(len(shape.kinds))
+    counts = dict.fromkeys(tuple(part.count(number) for number in numbers) for part in parts)
+    return tuple(_stage(dict(zip(shape.kinds, each, strict=True)), keeping) for each in counts)
 
 
-def _stage(
-    shape: ModelShape, keeping: Keeping, order: tuple[int, ...], per_kind: Mapping[Layer, Fraction]
-) -> Fraction:
-    counts = {kind: order.count(number) for number, kind in enumerate(shape.kinds)}
+def _stage(counts: Mapping[Layer, int], keeping: Keeping) -> _Stage:
     if keeping.habits.is_paged:
-        counts |= _padded({kind: count for kind, count in counts.items() if kind and count})
-    return sum((count * per_kind[kind] for kind, count in counts.items()), Fraction(0))
+        counts = _padded({kind: count for kind, count in counts.items() if kind and count})
+    rows, states, windows = Fraction(0), Fraction(0), dict[int, Fraction]()
+    for mixer, count in ((mixer, count) for kind, count in counts.items() for mixer in kind):
+        window = mixer.window_tokens if isinstance(mixer, Attention | Latent) else None
+        row_bytes = count * _row_bytes(mixer, keeping)
+        states += count * _state_bytes(mixer, keeping)
+        if window is None:
+            rows += row_bytes
+        else:
+            windows[window] = windows.get(window, Fraction(0)) + row_bytes
+    return _Stage(rows, tuple(windows.items()), states)
 
 
 def _padded(counts: Mapping[Layer, int]) -> dict[Layer, int]:
@@ -150,24 +174,6 @@ def _rounded_up(number: int, step: int) -> int:
     return -(-number // step) * step
 
 
-def _row_bytes(layer: Layer, keeping: Keeping) -> Fraction:
-    """What each token takes in a layer, without what windows bound."""
-    return sum((_mixer_bytes(mixer, keeping) for mixer in layer if _window(mixer) is None), Fraction(0))
-
-
-def _windows_bytes(layer: Layer, keeping: Keeping, load: Load) -> Fraction:
-    rows = (
-        _windows_tokens(window, keeping.habits, load) * _mixer_bytes(mixer, keeping)
-        for mixer in layer
-        if (window := _window(mixer)) is not None
-    )
-    return sum(rows, Fraction(0))
-
-
-def _window(mixer: Mixer) -> int | None:
-    return mixer.window_tokens if isinstance(mixer, Attention | Latent) else None
-
-
 def _windows_tokens(window: int, habits: Habits, load: Load) -> int:
     """The tokens that all sequences' windows hold: no more than there are."""
     block = habits.block_tokens
@@ -176,21 +182,17 @@ def _windows_tokens(window: int, habits: Habits, load: Load) -> int:
     return _rounded_up(tokens, block) if habits.is_one_pool else tokens
 
 
-def _state_bytes(layer: Layer, keeping: Keeping) -> Fraction:
-    convolution = keeping.habits.convolution_bytes or BYTES_PER_NUMBER[keeping.kv_type]
+def _state_bytes(mixer: Mixer, keeping: Keeping) -> Fraction:
+    """What a sequence's state takes of a rank."""
+    if not isinstance(mixer, Recurrent):
+        return Fraction(0)
     ranks = keeping.tensor_parallel
-    return sum(
-        (
-            Fraction(STATE_BYTES * -(-mixer.state_numbers // ranks))
-            + convolution * -(-mixer.conv_numbers // ranks)
-            for mixer in layer
-            if isinstance(mixer, Recurrent)
-        ),
-        Fraction(0),
-    )
+    per_input = keeping.habits.convolution_bytes or BYTES_PER_NUMBER[keeping.kv_type]
+    states_bytes = STATE_BYTES * -(-mixer.state_numbers // ranks)
+    return states_bytes + Fraction(per_input) * -(-mixer.conv_numbers // ranks)
 
 
-def _mixer_bytes(mixer: Mixer, keeping: Keeping) -> Fraction:
+def _row_bytes(mixer: Mixer, keeping: Keeping) -> Fraction:
     """What one token's row takes of a rank."""
     per_number = BYTES_PER_NUMBER[keeping.kv_type]
     match mixer:
