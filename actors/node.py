@@ -18,7 +18,7 @@ from cluster.core.memory.usable import NodeMemory
 from cluster.inventory.gpu import find_gpus
 from cluster.inventory.node import node_memory
 from cluster.inventory.offer import installed_engines
-from cluster.pool.ray_head import NODE_LABEL
+from cluster.pool.ray_head import NODE_LABEL, RESERVE_LABEL
 from cluster.ports import RouterAway, RouterPort
 from cluster.raylink import RayRouter
 
@@ -84,4 +84,10 @@ def facts_of(node: NodeId) -> NodeFacts:
         num_gpus=int(told["Resources"].get("GPU", 0)),
         metal=find_gpus().apple is not None,
         num_cpus=os.cpu_count() or 1,
+        reserve_bytes=_told_bytes(told["Labels"].get(RESERVE_LABEL, "")),
     )
+
+
+def _told_bytes(label: str) -> int:
+    """0 where a node was joined by hand, and is not told or told otherwise."""
+    return int(label) if label.isdecimal() else 0

@@ -58,9 +58,10 @@ def _replicas(view: dict[str, Any]) -> Table:
 
 
 def _nodes(view: dict[str, Any]) -> Table:
-    table = Table("node", "memory", "free", "for models", "held", title="Machines", title_justify="left")
+    columns = ("node", "memory", "free", "for models", "held", "reserve")
+    table = Table(*columns, title="Machines", title_justify="left")
     for node in view["nodes"]:
-        sizes = (node[f"{kind}_bytes"] for kind in ("memory", "memory_free", "models", "held"))
+        sizes = (node[f"{kind}_bytes"] for kind in ("memory", "memory_free", "models", "held", "reserve"))
         table.add_row(node["node"], *map(size_words, sizes))
     return table
 

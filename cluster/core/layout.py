@@ -88,7 +88,7 @@ class NodeFacts:
     `models_bytes`: memory that engines may hold, all together.  On a node with cards (`num_gpus` > 0) it
     is the memory of all cards, each with an equal part, and llama.cpp's and vLLM's weights live there.
     `address`: where other nodes reach it.  `engines`: those installed there.  `metal`: an Apple GPU on
-    unified memory.
+    unified memory.  `reserve_bytes`: left free beside `models_bytes`, for the pool and other programs.
     """
 
     models_bytes: int
@@ -98,6 +98,7 @@ class NodeFacts:
     num_gpus: int = 0
     metal: bool = False
     num_cpus: int = 1
+    reserve_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

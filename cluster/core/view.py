@@ -10,13 +10,15 @@ from cluster.core.facts import Capacity, Feature, Locality, Speed
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """`models_bytes`: memory that engines may hold here; `held_bytes`: what those loaded do."""
+    """`models_bytes`: memory that engines may hold here; `held_bytes`: what those loaded do; `reserve_bytes`:
+    left free beside it."""
 
     node: str
     memory_bytes: int
     memory_free_bytes: int
     models_bytes: int = 0
     held_bytes: int = 0
+    reserve_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

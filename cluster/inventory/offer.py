@@ -49,7 +49,8 @@ class Offer:
 
     @property
     def reserve_bytes(self) -> int:
-        return sum(part.reserve_bytes for part in self.parts)
+        """What is left free; nothing where a person said how much models may hold."""
+        return 0 if self.told else sum(part.reserve_bytes for part in self.parts)
 
     def facts(self, address: str) -> NodeFacts:
         """As the planner wants it; `address`: where other nodes reach this one."""
@@ -61,6 +62,7 @@ class Offer:
             self.num_gpus,
             self.metal,
             os.cpu_count() or 1,
+            self.reserve_bytes,
         )
 
 

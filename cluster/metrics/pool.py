@@ -112,6 +112,12 @@ ROUTER_METRICS: tuple[PoolMetric, ...] = (
         "Memory of the node that loaded models hold.",
         lambda one: one.held_bytes,
     ),
+    _node(
+        "hearth_node_reserve_bytes",
+        "bytes",
+        "Memory of the node that is left free beside that for models.",
+        lambda one: one.reserve_bytes,
+    ),
     _replica(
         "hearth_replica_kv_capacity_tokens",
         "tokens",

@@ -15,6 +15,9 @@ NAMESPACE = "hearth"
 NODE_LABEL = "hearth.node"
 """The label that pins an actor to its node."""
 
+RESERVE_LABEL = "hearth.reserve"
+"""The label that tells how many bytes the node leaves free beside those for models."""
+
 SHED = frozenset({"RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_NAMESPACE"})
 """Variables of somebody else's cluster, which would win over ours."""
 
@@ -59,7 +62,7 @@ def start_ray(paths: PoolPaths, node: str, config: NodeConfig | None = None) -> 
     context: Any = ray.init(
         "local",  # never a cluster that the environment names
         namespace=NAMESPACE,
-        labels={**offer.labels, NODE_LABEL: node},
+        labels={**offer.labels, NODE_LABEL: node, RESERVE_LABEL: str(offer.reserve_bytes)},
         num_gpus=offer.num_gpus,
         object_store_memory=OBJECT_STORE_BYTES,
         _memory=offer.models_bytes,  # what engines hold, each byte once

@@ -7,6 +7,7 @@ from dashboards.source.queries import MODEL, gateway_rate, pool, pool_rate, quan
 _KV_USED = f"({replica('kv_reserved_tokens')} + {replica('kv_resident_tokens')})"
 _HELD = f"({replica('weights_bytes')} + {replica('kv_bytes')})"
 _MEMORY = pool("hearth_node_memory_bytes", "node")
+_MODELS_HELD = pool("hearth_node_models_held_bytes", "node")
 _MEMORY_FREE = pool("hearth_node_memory_free_bytes", "node")
 _CACHED = f"{pool_rate('hearth_cached_tokens_total')} / ({pool_rate('hearth_prompt_tokens_total')} > 0)"
 _AFFINITY = f"{pool_rate('hearth_affinity_hits_total')} / ({pool_rate('hearth_turns_placed_total')} > 0)"
@@ -112,6 +113,17 @@ MEMORY = (
                 "{{node}} used",
             ),
             Query(_MEMORY_FREE, "{{node}} free"),
+        ),
+        Look.STACK,
+    ),
+    Panel(
+        "Memory for models by node",
+        "What loaded models hold, what others may still get, and what is left free on purpose.",
+        "bytes",
+        (
+            Query(_MODELS_HELD, "{{node}} held"),
+            Query(f"{pool('hearth_node_models_bytes', 'node')} - {_MODELS_HELD}", "{{node}} for more models"),
+            Query(pool("hearth_node_reserve_bytes", "node"), "{{node}} in reserve"),
         ),
         Look.STACK,
     ),

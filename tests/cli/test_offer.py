@@ -29,6 +29,7 @@ def test_a_machine_without_cards_offers_what_is_free_beside_the_pool() -> None:
     assert offered().models_bytes == 20 * GIB - offered().reserve_bytes
     assert offered().reserve_bytes == int(32 * GIB / 20), "a twentieth is more than the pool takes"
     assert offered().num_gpus == 0
+    assert offered().facts("10.0.0.1").reserve_bytes == offered().reserve_bytes
 
 
 def test_cards_offer_equal_parts_so_the_fullest_decides() -> None:
@@ -49,6 +50,7 @@ def test_a_mac_offers_what_its_gpu_may_have_of_the_memory_that_is_free() -> None
 def test_what_is_told_wins_the_environment_over_the_file() -> None:
     config = NodeConfig(models_bytes=3 * GIB, labels={"kind": "rig"})
     assert offered(config, gpus=CARDS).models_bytes == 3 * GIB
+    assert offered(config, gpus=CARDS).facts("10.0.0.1").reserve_bytes == 0, "nobody knows what is left"
     assert offered(config, {MODELS_BYTES: "0"}).models_bytes == 0
     assert offered(config).facts("10.0.0.1").labels == {"kind": "rig"}
 

@@ -98,8 +98,8 @@ def _model(replica: ReplicaStatus) -> ModelStatus:
 HOME = PoolView(
     epoch=3,
     nodes=(
-        NodeView("studio", 96 * GIB, 31 * GIB, 80 * GIB, 53 * GIB),
-        NodeView("laptop", 16 * GIB, 3 * GIB, 12 * GIB, int(10.5 * GIB)),
+        NodeView("studio", 96 * GIB, 31 * GIB, 80 * GIB, 53 * GIB, 5 * GIB),
+        NodeView("laptop", 16 * GIB, 3 * GIB, 12 * GIB, int(10.5 * GIB), int(1.5 * GIB)),
     ),
     replicas=(_LARGE, _SMALL, _ELSEWHERE),
     models=(_model(_LARGE), _model(_SMALL), _model(_ELSEWHERE)),

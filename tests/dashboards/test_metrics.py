@@ -70,6 +70,12 @@ def test_replicas_are_shown_as_the_router_sees_them(busy: GatewayCounters) -> No
     assert value(render(LOADING, busy), "hearth_model_state", model="broken", state="failed") == 1
 
 
+def test_nodes_are_shown_with_what_they_leave_free(busy: GatewayCounters) -> None:
+    page = render(HOME, busy)
+    assert value(page, "hearth_node_models_bytes", node="studio") == 80 * GIB
+    assert value(page, "hearth_node_reserve_bytes", node="studio") == 5 * GIB
+
+
 def test_what_engines_report_is_held_against_what_was_planned(busy: GatewayCounters) -> None:
     page = render(HOME, busy)
     large = {"replica": "large-1", "node": "studio", "model": "qwen3-32b"}
