@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cluster.core.footprint import Run, rank_footprint
 from cluster.core.ids import DeploymentId
-from cluster.core.layout import Layout, ModelWish
+from cluster.core.layout import EngineKind, Layout, ModelWish
 from cluster.core.state import State
 
 
@@ -46,5 +46,7 @@ def _held_bytes(wish: ModelWish | None, layout: Layout) -> int:
         first.num_gpus > 0,
         wish.slots,
     )
-    rank = rank_footprint(variant, run)
-    return (rank.weights_bytes + rank.kv_bytes) * layout.tensor_parallel * layout.pipeline_parallel
+    rank, num_ranks = rank_footprint(variant, run), layout.tensor_parallel * layout.pipeline_parallel
+    if layout.engine is EngineKind.VLLM:  # it reports the weights once, whatever its ranks keep several times
+        return variant.weights_bytes + rank.kv_bytes * num_ranks
+    return (rank.weights_bytes + rank.kv_bytes) * num_ranks

@@ -45,6 +45,12 @@ def test_all_ranks_count() -> None:
     assert loaded(ModelWish((SMALLER,)), split).planned_bytes == 6 * GIB
 
 
+def test_of_vllm_the_weights_count_once_as_it_reports_them() -> None:
+    odd = replace(SMALLER, weights_bytes=4 * GIB + 1)
+    split = replace(LAYOUT, engine=EngineKind.VLLM, tensor_parallel=2)
+    assert loaded(ModelWish((odd,)), split).planned_bytes == 4 * GIB + 1 + 2 * GIB
+
+
 def test_of_a_variant_that_nobody_knows_any_more_the_tokens_are_told() -> None:
     replica = loaded(ModelWish((EIGHT,)))
     assert (replica.planned_kv_tokens, replica.planned_bytes) == (16_384, 0)
