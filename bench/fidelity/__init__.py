@@ -1,0 +1,1 @@
+"""How near the speed model comes to published speeds of machines that it was not fitted to."""

@@ -1,0 +1,13 @@
+"""What can be varied."""
+
+from bench.harness.options import BenchSettings
+
+
+class FidelitySettings(BenchSettings):
+    """`data`: JSON lines of points to judge by, fields as in `cluster.core.speed.points.Point`; None: ours.
+    Fitted is to ours alone, those of the judged chip left out.
+
+    `chips`: leave out these alone, in turn; none: each.
+    """
+
+    chips: tuple[str, ...] = ()
