@@ -11,7 +11,7 @@ from cluster.core.memory.cache import Keeping, kv_token_bytes, sequence_bytes
 from cluster.core.memory.config import shape_of_config
 from cluster.core.memory.parameters import parameters_of_config
 from cluster.core.memory.quantisation import quantisation_named, quantisation_of_config
-from cluster.core.memory.weights import weights_bytes
+from cluster.core.memory.shares import shares_of
 
 PLAIN = Keeping()
 """At 16 bits, on one rank, whatever runs it."""
@@ -36,7 +36,7 @@ def _model(config: Config) -> Row:
     return {
         "num_params": parameters.num_params,
         "num_active": parameters.num_active,
-        "weights_bytes": weights_bytes(parameters, quantisation),
+        "weights_bytes": shares_of(parameters, quantisation).num_bytes,
         "kv_token_bytes": kv_token_bytes(shape, PLAIN),
         "kv_sequence_bytes": sequence_bytes(shape, PLAIN),
         "doubts": list(dict.fromkeys((*parameters.doubts, *quantisation.doubts))),
@@ -58,7 +58,7 @@ def _weights(config: Config, pair: Published) -> Row:
 
 def _estimated(config: Config, name: str) -> int:
     quantisation = quantisation_named(name) if name else quantisation_of_config(config)
-    return weights_bytes(parameters_of_config(config), quantisation)
+    return shares_of(parameters_of_config(config), quantisation).num_bytes
 
 
 def _kv(config: Config, kv: PublishedKv) -> Row:

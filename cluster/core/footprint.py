@@ -1,6 +1,7 @@
 """What one rank of an engine takes of its node's memory.  The one place that estimates it.
 
-weights / ranks  +  KV memory (`memory.cache`)  +  buffers (stated per engine, measured where it could be)
+weights (`memory.weights`)  +  KV memory (`memory.cache`)  +  buffers (stated per engine, measured where
+it could be)
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,9 @@ from fractions import Fraction
 from typing import cast
 
 from cluster.core.layout import EngineKind, Variant
-from cluster.core.memory.cache import BYTES_PER_NUMBER, Keeping, KvType, Load, rank_bytes
+from cluster.core.memory.cache import BYTES_PER_NUMBER, Keeping, KvType, Load, rank_bytes, snapshot_bytes
+from cluster.core.memory.shape import ModelShape
+from cluster.core.memory.weights import largest_rank_bytes
 
 BATCH_TOKENS = 512
 """Prompt tokens that llama.cpp computes at once."""
@@ -19,6 +22,11 @@ MASK_BYTES = 4
 
 LLAMACPP_BUFFERS_BYTES = 512 * 2**20
 """Where the file does not tell."""
+
+LLAMACPP_CHECKPOINTS = 3
+"""Earlier states that a slot may go back to, in main memory, where a model has windows or states: without one
+a prompt that does not just go on is computed from its start.  llama.cpp's own number is 32: 19 GiB with 4
+slots of a hybrid model of 27B."""
 
 LLAMACPP_USABLE = Fraction(9, 10)
 """Of its memory llama.cpp plans no more than this."""
@@ -91,10 +99,17 @@ class Footprint:
 
 def rank_footprint(variant: Variant, run: Run) -> Footprint:
     """The bytes of each rank; all ranks are taken as equal."""
-    num_ranks = run.tensor_parallel * run.pipeline_parallel
-    weights_bytes = -(-variant.weights_bytes // num_ranks)
+    weights_bytes = rank_weights_bytes(variant, run)
     kv_bytes = rank_kv_bytes(variant, run)
     return Footprint(weights_bytes, kv_bytes, _buffers_bytes(variant, run, weights_bytes, kv_bytes))
+
+
+def rank_weights_bytes(variant: Variant, run: Run) -> int:
+    """The weights of the rank that holds most."""
+    tensor, pipeline = run.tensor_parallel, run.pipeline_parallel
+    if variant.shares is None:
+        return -(-variant.weights_bytes // (tensor * pipeline))
+    return largest_rank_bytes(variant.shares, variant.weights_bytes, run.engine, tensor, pipeline)
 
 
 def rank_kv_bytes(variant: Variant, run: Run) -> int:
@@ -105,6 +120,15 @@ def rank_kv_bytes(variant: Variant, run: Run) -> int:
         return -(-run.context_tokens * token_bytes // (run.tensor_parallel * run.pipeline_parallel))
     keeping = Keeping(kv_type, run.engine, run.tensor_parallel, run.pipeline_parallel)
     return rank_bytes(variant.shape, keeping, _load(run))
+
+
+def llamacpp_checkpoints_bytes(shape: ModelShape | None, kv_type: str, num_slots: int | None) -> int:
+    """What llama.cpp keeps of all slots to go back to."""
+    if shape is None:
+        return 0
+    keeping = Keeping(cast(KvType, kv_type), EngineKind.LLAMACPP)
+    each_bytes = LLAMACPP_CHECKPOINTS * snapshot_bytes(shape, keeping)
+    return each_bytes * (num_slots or DEFAULT_SLOTS[EngineKind.LLAMACPP])
 
 
 def _load(run: Run) -> Load:
@@ -118,6 +142,7 @@ def _buffers_bytes(variant: Variant, run: Run, weights_bytes: int, kv_bytes: int
         case EngineKind.LLAMACPP:
             fixed_bytes = variant.buffers_bytes or LLAMACPP_BUFFERS_BYTES
             fixed_bytes += run.context_tokens * BATCH_TOKENS * MASK_BYTES
+            fixed_bytes += llamacpp_checkpoints_bytes(variant.shape, run.kv_type, run.num_slots)
             used_bytes = weights_bytes + kv_bytes
             return -int(-(used_bytes + fixed_bytes) / LLAMACPP_USABLE // 1) - used_bytes
         case EngineKind.VLLM if run.on_cards:

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from cluster.core.ids import NodeId
 from cluster.core.memory.shape import ModelShape
+from cluster.core.memory.shares import WeightShares
 
 
 class EngineKind(StrEnum):
@@ -39,10 +40,11 @@ class Variant:
     `source`: what an engine loads, as in `ModelConfig.source`.  `quantisation`: as its makers name it
     (`q4_k_m`, `bf16`, `4bit`).  `bits_per_weight` and `num_params` are 0 where they are unknown.
     `kv_token_bytes`: what one token takes in all layers at f16, beyond windows.  `shape`: all that the model
-    keeps of tokens; None: as much of each as `kv_token_bytes` says.  `buffers_bytes`: what the engine
-    computes in, as far as the files tell; 0: unknown.  `tensor_parallel`, `pipeline_parallel`: the numbers
-    of ranks that the model's heads and layers allow; MLX can split this kind of model within layers only
-    with `mlx_tensor`, by layers only with `mlx_pipeline`.  `embeds`: it makes vectors and writes no text.
+    keeps of tokens; None: as much of each as `kv_token_bytes` says.  `shares`: how ranks share the weights;
+    None: evenly.  `buffers_bytes`: what the engine computes in, as far as the files tell; 0: unknown.
+    `tensor_parallel`, `pipeline_parallel`: the numbers of ranks that the model's heads and layers allow; MLX
+    can split this kind of model within layers only with `mlx_tensor`, by layers only with `mlx_pipeline`.
+    `embeds`: it makes vectors and writes no text.
     """
 
     source: str
@@ -60,6 +62,7 @@ class Variant:
     mlx_pipeline: bool = True
     embeds: bool = False
     shape: ModelShape | None = None
+    shares: WeightShares | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,11 @@ from cluster.core.errors import InvalidField
 from cluster.core.layout import Variant, WeightsFormat
 from cluster.core.memory.cache import Keeping, kv_token_bytes
 from cluster.core.memory.config import shape_of_config, text_of
+from cluster.core.memory.parameters import parameters_of_config
+from cluster.core.memory.quantisation import quantisation_of_config
 from cluster.core.memory.shape import ModelShape
+from cluster.core.memory.shares import WeightShares, shares_of
+from cluster.core.memory.tensors import Parameters
 from cluster.deployments import hub
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.hf_files import CONFIG, INDEX, weights_names
@@ -70,9 +74,8 @@ def _index(path: Path | None) -> frozenset[str]:
 
 def _variant(source: str, config: Json, num_bytes: int, num_params: int, embeds: bool) -> Variant:
     text, shape = text_of(config), _shape(config, source)
-    bits = _bits(config)
-    if not num_params and bits:
-        num_params = int(num_bytes * 8 / bits)
+    counted = _parameters(config)
+    num_params = num_params or _num_params(config, num_bytes, counted)
     mlx_tensor, mlx_pipeline = can_split(config)
     return Variant(
         source,
@@ -89,6 +92,7 @@ def _variant(source: str, config: Json, num_bytes: int, num_params: int, embeds:
         mlx_pipeline=mlx_pipeline,
         embeds=embeds,
         shape=shape,
+        shares=_shares(config, counted),
     )
 
 
@@ -97,6 +101,29 @@ def _shape(config: Json, source: str) -> ModelShape:
         return shape_of_config(config)
     except InvalidField as fault:
         raise EngineFault(f"{source}: {fault.field} {fault.problem}", fault.remedy) from fault
+
+
+def _parameters(config: Json) -> Parameters | None:
+    """None where the fields do not tell all weights."""
+    try:
+        return parameters_of_config(config)
+    except InvalidField:
+        return None
+
+
+def _num_params(config: Json, num_bytes: int, counted: Parameters | None) -> int:
+    """Of weights that were not counted one by one.  The size tells, unless they are packed; 0: unknown."""
+    bits, is_packed = _bits(config), "quantization" in config or "quantization_config" in config
+    if counted is not None and (is_packed or not bits):
+        return counted.num_params
+    return int(num_bytes * 8 / bits) if bits else 0
+
+
+def _shares(config: Json, counted: Parameters | None) -> WeightShares | None:
+    try:
+        return None if counted is None else shares_of(counted, quantisation_of_config(config))
+    except InvalidField:
+        return None
 
 
 def _tensor_parallel(text: Mapping[str, Any], shape: ModelShape) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """Weights: as many parameters and bytes as the published models have, and what each rank holds of them."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -8,10 +9,12 @@ import pytest
 from bench.memory.models import MODELS
 from bench.memory.published import KNOWN_MISSES, Published, published
 from cluster.core.errors import InvalidField
-from cluster.core.layout import EngineKind
+from cluster.core.footprint import Run, rank_footprint
+from cluster.core.layout import EngineKind, Variant, WeightsFormat
 from cluster.core.memory.parameters import parameters_of_config
 from cluster.core.memory.quantisation import quantisation_named
-from cluster.core.memory.weights import rank_weights_bytes, weights_bytes
+from cluster.core.memory.shares import WeightShares, shares_of
+from cluster.core.memory.weights import largest_rank_bytes, rank_weights_bytes
 
 PAIRS = published()
 
@@ -32,13 +35,16 @@ NORMS_BYTES = 2 * 512 * 2
 LAYER_BYTES = 2 * QUERY_BYTES + 2 * KEY_BYTES + NETWORK_BYTES + NORMS_BYTES
 
 
+def shares(config: dict[str, Any], quantisation: str = "bf16") -> WeightShares:
+    return shares_of(parameters_of_config(config), quantisation_named(quantisation))
+
+
 def size(config: dict[str, Any], quantisation: str = "bf16") -> int:
-    return weights_bytes(parameters_of_config(config), quantisation_named(quantisation))
+    return shares(config, quantisation).num_bytes
 
 
 def ranks(config: dict[str, Any], engine: EngineKind, tensor: int = 1, pipeline: int = 1) -> tuple[int, ...]:
-    plain = quantisation_named("bf16")
-    return rank_weights_bytes(parameters_of_config(config), plain, engine, tensor, pipeline)
+    return rank_weights_bytes(shares(config), engine, tensor, pipeline)
 
 
 @cache
@@ -170,3 +176,26 @@ def test_both_ends_hold_an_embedding_that_is_the_head_too() -> None:
     tied = {**SMALL, "tie_word_embeddings": True}
     assert ranks(tied, EngineKind.VLLM, pipeline=2) == (2 * LAYER_BYTES + TABLE_BYTES,) * 2
     assert ranks(tied, EngineKind.VLLM) == (4 * LAYER_BYTES + TABLE_BYTES,)
+
+
+def test_a_list_that_is_too_short_is_named() -> None:
+    sparse = {"num_experts": 4, "moe_intermediate_size": 64, "mlp_layer_types": ["dense", "sparse"]}
+    with pytest.raises(InvalidField, match="mlp_layer_types"):
+        parameters_of_config({**SMALL, **sparse})
+
+
+@pytest.mark.parametrize("engine", [EngineKind.MLX, EngineKind.VLLM])
+def test_the_planner_counts_what_a_rank_really_holds(engine: EngineKind) -> None:
+    counted = shares(SMALL)
+    even = Variant("m", WeightsFormat.SAFETENSORS, "bf16", counted.num_bytes, 0, 4096)
+    run = Run(engine, 1024, tensor_parallel=2)
+    [rank] = ranks(SMALL, engine, tensor=2)
+    assert rank_footprint(replace(even, shares=counted), run).weights_bytes == rank
+    assert rank_footprint(even, run).weights_bytes == counted.num_bytes // 2 < rank
+
+
+def test_the_size_of_the_files_wins() -> None:
+    counted = shares(SMALL)
+    [one], [two] = ranks(SMALL, EngineKind.MLX), ranks(SMALL, EngineKind.MLX, tensor=2)
+    found = largest_rank_bytes(counted, 3 * counted.num_bytes, EngineKind.MLX, tensor_parallel=2)
+    assert (one, found) == (counted.num_bytes, 3 * two)

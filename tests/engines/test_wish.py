@@ -186,12 +186,18 @@ def test_llama_cpp_takes_the_context_and_the_bytes_that_were_planned(
     assert (taken.kv_tokens, taken.window_tokens) == (layout.context_tokens, layout.window_tokens)
 
 
+def packed_config(folder: Path) -> bytes:
+    config = json.loads((folder / "config.json").read_text())
+    return json.dumps(config | {"quantization": {"bits": 4, "group_size": 64}}).encode()
+
+
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     tiny, whole = tiny_gguf().read_bytes(), random_hf()
     repositories = {
         "home/many": {"many-Q4_K_M.gguf": tiny, "q8/many-Q8_0.gguf": tiny + bytes(1000), "README.md": b"#"},
         "home/whole": {path.name: path.read_bytes() for path in whole.iterdir()} | {"picture.png": b"p"},
+        "home/packed": {"config.json": packed_config(whole), "model.safetensors": bytes(4096)},
     }
     with serving(repositories) as hub:
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
@@ -228,6 +234,14 @@ def test_a_hubs_safetensors_are_known_from_their_config(hub: Hub, tmp_path: Path
     assert (one.weights_bytes, one.kv_token_bytes) == (same.weights_bytes, same.kv_token_bytes)
     assert one.tensor_parallel == same.tensor_parallel
     assert "model.safetensors" not in here(tmp_path)
+
+
+def test_the_weights_of_a_packed_model_are_counted_from_its_config(hub: Hub) -> None:
+    """Its size does not tell: scales, and what is not packed, are in it."""
+    (one,) = variants("hf:home/packed")
+    (whole,) = variants(random_hf())
+    assert one.num_params == pytest.approx(whole.num_params, rel=0.01)
+    assert one.shares is not None
 
 
 def test_all_files_of_a_hubs_model_come_once_with_progress(hub: Hub) -> None:

@@ -73,17 +73,24 @@ def _has_experts(fields: Fields, layer: int) -> bool:
     pattern = fields.body.get("hybrid_override_pattern")
     if pattern:
         return str(pattern)[layer] == "E"
-    kinds = fields.entries("mlp_layer_types")
+    kinds = _listed(fields, "mlp_layer_types", layer)
     if kinds is not None:
         return kinds[layer] == "sparse"
-    if not isinstance(fields.body.get("moe_layer_freq"), int):
-        flags = fields.numbers("moe_layer_freq")
-        if flags is not None:
-            return bool(flags[layer])
+    flags = _listed(fields, "moe_layer_freq", layer)
+    if flags is not None:
+        return bool(flags[layer])
     named = fields.body.get("moe_layers_enum")
     if named:
         return str(layer) in str(named).replace(" ", "").split(",")
     return _in_step(fields, layer) and layer not in (fields.entries("mlp_only_layers") or ())
+
+
+def _listed(fields: Fields, name: str, layer: int) -> tuple[object, ...] | None:
+    """A list with an entry for each layer; None where it is a number, or not there."""
+    entries = None if isinstance(fields.body.get(name), int) else fields.entries(name)
+    if entries is not None and len(entries) <= layer:
+        raise fields.wrong(name, f"lists {len(entries)} layers, and there are more.")
+    return entries
 
 
 def _in_step(fields: Fields, layer: int) -> bool:

@@ -1,14 +1,11 @@
-"""The bytes of a model's weights: all of them, and what each rank of an engine holds.
+"""What each rank of an engine holds of a model's weights."""
 
-Where files are there, their sizes win: this says what they will be, and how ranks share them.
-"""
-
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
 
 from cluster.core.layout import EngineKind
-from cluster.core.memory.packing import Quantisation
-from cluster.core.memory.tensors import Parameters, Part, Weight
+from cluster.core.memory.shares import Share, WeightShares
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,78 +27,55 @@ SHARING: Mapping[EngineKind, Sharing] = {
     EngineKind.MLX: Sharing(splits_tables=False, ends_alone=False),
     EngineKind.FAKE: Sharing(splits_tables=True, ends_alone=True),
 }
-"""vLLM: VocabParallelEmbedding, ParallelLMHead and PPMissingLayer.  MLX: `shard` and `pipeline` of mlx-lm
-touch layers alone.  llama.cpp is one rank here."""
-
-
-def weights_bytes(parameters: Parameters, quantisation: Quantisation) -> int:
-    """All weights, as an engine that has them alone holds them."""
-    return sum(_rank(parameters, quantisation, _Place()))
+"""vLLM: its parallel embedding and head, and nothing in place of what another stage has.  MLX: `shard` and
+`pipeline` of mlx-lm touch layers alone.  llama.cpp is one rank here."""
 
 
 def rank_weights_bytes(
-    parameters: Parameters,
-    quantisation: Quantisation,
+    shares: WeightShares, engine: EngineKind, tensor_parallel: int = 1, pipeline_parallel: int = 1
+) -> tuple[int, ...]:
+    """What a rank of each stage of the pipeline holds; those of one stage are alike."""
+    return tuple(
+        _layers_bytes(shares, tensor_parallel, _layers(len(shares.order), stage, pipeline_parallel))
+        + _ends_bytes(shares, SHARING[engine], tensor_parallel, stage == 0, stage == pipeline_parallel - 1)
+        for stage in range(pipeline_parallel)
+    )
+
+
+def largest_rank_bytes(
+    shares: WeightShares,
+    weights_bytes: int,
     engine: EngineKind,
     tensor_parallel: int = 1,
     pipeline_parallel: int = 1,
-) -> tuple[int, ...]:
-    """What a rank of each stage of the pipeline holds; those of one stage are alike."""
-    places = (
-        _Place(SHARING[engine], tensor_parallel, stage, pipeline_parallel)
-        for stage in range(pipeline_parallel)
-    )
-    return tuple(sum(_rank(parameters, quantisation, place)) for place in places)
+) -> int:
+    """Of the rank that holds most, where the files have `weights_bytes` in all: they win."""
+    ranks = rank_weights_bytes(shares, engine, tensor_parallel, pipeline_parallel)
+    return -int(-max(ranks) * Fraction(weights_bytes, shares.num_bytes) // 1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a rank stands."""
-
-    sharing: Sharing = Sharing(splits_tables=True, ends_alone=True)
-    tensor_parallel: int = 1
-    stage: int = 0
-    num_stages: int = 1
-
-    def layers(self, num_layers: int) -> range:
-        """As many in each stage, or one more in the first ones."""
-        fewest, more = divmod(num_layers, self.num_stages)
-        begin = self.stage * fewest + min(self.stage, more)
-        return range(begin, begin + fewest + (self.stage < more))
-
-    @property
-    def has_first(self) -> bool:
-        return self.stage == 0 or not self.sharing.ends_alone
-
-    @property
-    def has_last(self) -> bool:
-        return self.stage == self.num_stages - 1 or not self.sharing.ends_alone
-
-    def part_of(self, num_bytes: int, weight: Weight) -> int:
-        is_table = weight.part in (Part.EMBEDDING, Part.HEAD)
-        most = 1 if is_table and not self.sharing.splits_tables else weight.max_ranks
-        return -(-num_bytes // min(self.tensor_parallel, most or self.tensor_parallel))
+def _layers(num_layers: int, stage: int, num_stages: int) -> range:
+    """As many in each stage, or one more in the first ones."""
+    fewest, more = divmod(num_layers, num_stages)
+    begin = stage * fewest + min(stage, more)
+    return range(begin, begin + fewest + (stage < more))
 
 
-def _rank(parameters: Parameters, quantisation: Quantisation, place: _Place) -> Iterator[int]:
-    num_layers = len(parameters.layers)
-    for layer in place.layers(num_layers):
-        for weight in parameters.layers[layer]:
-            yield place.part_of(quantisation.num_bytes(weight, layer, num_layers), weight)
-    for weight in _tables(parameters, place):
-        yield place.part_of(quantisation.num_bytes(weight), weight)
+def _layers_bytes(shares: WeightShares, tensor_parallel: int, layers: range) -> int:
+    kinds = [sum(_part_of(share, tensor_parallel) for share in kind) for kind in shares.kinds]
+    return sum(kinds[shares.order[layer]] for layer in layers)
 
 
-def _tables(parameters: Parameters, place: _Place) -> Iterable[Weight]:
-    """An embedding that is the head too is packed like a head, and stands at both ends of a pipeline."""
-    tied = () if parameters.head else tuple(_as_heads(parameters.embedding))
-    if place.has_first:
-        yield from parameters.vision
-        yield from tied or parameters.embedding
-    if place.has_last:
-        yield from parameters.head if tied == () else (() if place.has_first else tied)
+def _part_of(share: Share, num_ranks: int) -> int:
+    return -(-share.num_bytes // min(num_ranks, share.max_ranks or num_ranks))
 
 
-def _as_heads(embedding: Sequence[Weight]) -> Iterator[Weight]:
-    yield replace(embedding[0], part=Part.HEAD)
-    yield from embedding[1:]
+def _ends_bytes(
+    shares: WeightShares, sharing: Sharing, tensor_parallel: int, is_first: bool, is_last: bool
+) -> int:
+    """An embedding that serves as head, too, stands at both ends."""
+    has_first, has_last = (is_end or not sharing.ends_alone for is_end in (is_first, is_last))
+    has_embedding = has_first or (has_last and not shares.head_bytes)
+    tables = has_embedding * shares.embedding_bytes + has_last * shares.head_bytes
+    own = -(-tables // tensor_parallel) if sharing.splits_tables else tables
+    return own + has_first * shares.first_bytes
