@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cluster.config import ModelConfig
 from cluster.core.errors import InvalidField
-from cluster.core.footprint import DEFAULT_SLOTS, LLAMACPP_USABLE, MASK_BYTES
+from cluster.core.footprint import DEFAULT_SLOTS, LLAMACPP_USABLE, MASK_BYTES, llamacpp_checkpoints_bytes
 from cluster.core.layout import EngineKind
 from cluster.core.memory.cache import Keeping, Load, rank_bytes
 from cluster.core.memory.gguf import shape_of_gguf, window_of_gguf
@@ -69,6 +69,7 @@ def plan(file: GgufFile, weights_bytes: int, free_bytes: int, config: ModelConfi
         return kv_bytes(tokens) + tokens * batch_tokens * MASK_BYTES
 
     fixed_bytes = weights_bytes + fixed_compute_bytes(file, batch_tokens)
+    fixed_bytes += llamacpp_checkpoints_bytes(kept, config.kv_type, num_slots)
     for_tokens = int(free_bytes * LLAMACPP_USABLE) - fixed_bytes
     wanted = min(config.context_tokens or num_slots * window, num_slots * window)
     steps = range(0, _rounded_up(wanted) + 1, MIN_TOKENS)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from cluster.core.footprint import Run, rank_kv_bytes
+from cluster.core.footprint import Run, rank_footprint, rank_kv_bytes
 from cluster.core.layout import EngineKind, Layout, ModelWish, Variant, WeightsFormat
 from cluster.core.memory.cache import (
     Keeping,
@@ -131,6 +131,15 @@ def test_the_estimate_of_a_rank_counts_states_for_all_slots() -> None:
     few, many = (rank_kv_bytes(hybrid, Run(MLX, 32_768, num_slots=num)) for num in (1, 9))
     assert few == 32_768 * 65_536 + delta_state(48, 48)
     assert many - few == 8 * delta_state(48, 48)
+
+
+def test_what_llamacpp_may_go_back_to_is_counted_for_each_slot() -> None:
+    """3 copies of the windows and states of each slot; what it uses is nine tenths of what it gets."""
+    hybrid, plain = (variant(name, WeightsFormat.GGUF) for name in ("gpt-oss-20b", "Llama-3.1-8B"))
+    one, two = (rank_footprint(hybrid, Run(LLAMACPP, 4096, num_slots=num)) for num in (1, 2))
+    more_bytes = (two.num_bytes - one.num_bytes) - (two.kv_bytes - one.kv_bytes) * 10 / 9
+    assert more_bytes == pytest.approx(3 * 3 * MIB * 10 / 9, abs=2)
+    assert len({rank_footprint(plain, Run(LLAMACPP, 4096, num_slots=num)).num_bytes for num in (1, 9)}) == 1
 
 
 def test_the_planner_gives_a_hybrid_model_more_tokens_with_fewer_slots() -> None:

@@ -107,6 +107,11 @@ def session_bytes(shape: ModelShape, keeping: Keeping, tokens: int) -> int:
     return rank_bytes(shape, keeping, Load(_rounded_up(tokens, block)))
 
 
+def snapshot_bytes(shape: ModelShape, keeping: Keeping) -> int:
+    """What a copy of one sequence's full windows and states takes."""
+    return ceil(max(stage.snapshot_bytes() for stage in _stages(shape, keeping)))
+
+
 def rank_bytes(shape: ModelShape, keeping: Keeping, load: Load) -> int:
     """The KV memory of the rank that keeps most."""
     return ceil(
@@ -124,6 +129,9 @@ class _Stage:
     row_bytes: Fraction
     windows: tuple[tuple[int, Fraction], ...]
     state_bytes: Fraction
+
+    def snapshot_bytes(self) -> Fraction:
+        return sum((window * row_bytes for window, row_bytes in self.windows), self.state_bytes)
 
     def bounded_bytes(self, habits: Habits, load: Load) -> Fraction:
         """What does not grow with the sequences."""
