@@ -21,7 +21,7 @@ Unknown and wrong fields are errors that name the field.  Everything has a defau
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -46,6 +46,9 @@ Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0
 
 class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Checked = TypeVar("Checked", bound=Strict)
 
 
 class ModelConfig(Strict):
@@ -165,11 +168,16 @@ def load(path: Path) -> HearthConfig:
 
 def parse(body: object, where: str) -> HearthConfig:
     """Checks a config.  Raises InvalidField naming the first wrong field."""
+    return checked(HearthConfig, body, where, "See docs/config.md.")
+
+
+def checked(kind: type[Checked], body: object, where: str, remedy: str) -> Checked:
+    """What a person wrote, as a `kind`.  Raises InvalidField naming the first wrong field."""
     try:
-        return HearthConfig.model_validate(body)
+        return kind.model_validate(body)
     except ValidationError as fault:
         # A mistyped name is both unknown and missing: the unknown one is what its writer finds again.
         first = min(fault.errors(), key=lambda error: error["type"] != "extra_forbidden")
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
         problem = f"{MESSAGES.get(first['type'], first['msg'])} (got {first.get('input')!r:.80})."
-        raise InvalidField(f"{where}:{path.lstrip('.')}", problem, "See docs/config.md.") from fault
+        raise InvalidField(f"{where}:{path.lstrip('.')}", problem, remedy) from fault

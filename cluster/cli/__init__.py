@@ -20,6 +20,7 @@ from cluster.cli.down import down
 from cluster.cli.loading import load, unload
 from cluster.cli.logs import logs
 from cluster.cli.models import models
+from cluster.cli.simulate import simulate
 from cluster.cli.status import status
 from cluster.cli.up import up
 
@@ -30,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for command in (up, down, status, models, load, unload, chat, logs, doctor):
+for command in (up, down, status, models, load, unload, chat, logs, doctor, simulate):
     app.command()(command)
 
 

@@ -1,0 +1,168 @@
+"""`hearth simulate`."""
+
+import gzip
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from cluster.cli.progress import Progress, bar_words
+from cluster.cli.terminal import AsJson, out, print_json, speaking
+from cluster.core.errors import InvalidField
+
+if TYPE_CHECKING:
+    from cluster.simulate.lab import Lab
+    from cluster.simulate.trace import Session
+
+SHOWN_EVERY = 500
+"""Turns between two redraws."""
+
+COLUMNS = {
+    "mean_turn_s": ("mean turn", "{:,.1f} s"),
+    "ttft_p50_s": ("first token p50", "{:,.1f} s"),
+    "ttft_p99_s": ("p99", "{:,.0f} s"),
+    "longest_wait_s": ("longest wait", "{:,.0f} s"),
+    "worst_to_median_session": ("worst / median session", "{:.1f}"),
+    "hit_rate": ("prompt found resident", "{:.0%}"),
+}
+
+
+def simulate(
+    lab: Annotated[str, typer.Option(help="A lab's YAML file, or `five-nodes`.")] = "five-nodes",
+    trace: Annotated[
+        Path | None, typer.Option(help="Agent sessions as JSON lines, also .gz. Default: made ones.")
+    ] = None,
+    sessions: Annotated[
+        str, typer.Option(help="How many people work at once, one or several numbers.")
+    ] = "12",
+    turns: Annotated[int, typer.Option(min=1, help="Turns of a run.")] = 6000,
+    seeds: Annotated[str, typer.Option(help="Each a run of its own; the means are shown.")] = "1",
+    policies: Annotated[str, typer.Option(help="Names, or `all`.")] = "all",
+    add: Annotated[list[str] | None, typer.Option(help="One more machine of the table, by name.")] = None,
+    device: Annotated[
+        str, typer.Option(help="`shared`: prefill and decode slow each other down; or `undisturbed`.")
+    ] = "shared",
+    as_json: AsJson = False,
+) -> None:
+    """Try routing policies on machines that you describe, without any of them.
+
+    Example: `hearth simulate --lab mine.yaml --add m3-ultra-256 --sessions 12,24`
+    """
+    with speaking(as_json):
+        from cluster.simulate.engine import DEVICES
+        from cluster.simulate.peers import PEERS
+        from cluster.simulate.run import check_names, sessions_for
+
+        names = list(PEERS) if policies == "all" else policies.split(",")
+        check_names("--policies", names, PEERS)
+        check_names("--device", [device], DEVICES)
+        nodes = _lab(lab, add or [])
+        with _lines(trace) as lines:
+            replayed = sessions_for(nodes, lines, str(trace))
+        numbers, all_seeds = _numbers("--sessions", sessions, 1), _numbers("--seeds", seeds, 0)
+        rows = []
+        with Progress(quiet=as_json) as progress:
+            for number in numbers:
+                for name in names:
+                    progress.stage(f"{name}, {number} sessions")
+                    figures = _means(nodes, device, name, replayed, number, turns, all_seeds, progress)
+                    rows.append({"policy": name, "num_sessions_at_once": number, **figures})
+        if as_json:
+            source = "made" if trace is None else str(trace)
+            told = {"lab": lab, "added": add or [], "device": device, "sessions": source, "seeds": all_seeds}
+            print_json({**told, "nodes": [node.name for node in nodes.nodes], "runs": rows})
+        else:
+            for number in numbers:
+                out.print(_table(number, [row for row in rows if row["num_sessions_at_once"] == number]))
+
+
+def _means(
+    lab: "Lab",
+    device: str,
+    policy: str,
+    sessions: "list[Session]",
+    number: int,
+    turns: int,
+    seeds: list[int],
+    progress: Progress,
+) -> dict[str, float]:
+    from cluster.simulate.figures import mean_figures
+    from cluster.simulate.run import run_policy
+    from cluster.simulate.world import Load
+
+    def show(finished: int) -> None:
+        if finished % SHOWN_EVERY == 0:
+            progress.step(f"seed {seed}", bar_words(finished / turns))
+
+    runs = []
+    for seed in seeds:
+        runs.append(run_policy(lab, device, policy, Load(sessions, number, turns, seed), show))
+    return mean_figures(runs)
+
+
+def _lab(name: str, add: list[str]) -> "Lab":
+    from cluster.simulate.lab import LABS
+
+    lab = LABS[name] if name in LABS else _read_lab(Path(name))
+    for machine in add:
+        lab = lab.with_machine(machine)
+    return lab
+
+
+def _read_lab(path: Path) -> "Lab":
+    import yaml
+
+    from cluster.simulate.lab import LABS, parse_lab
+
+    try:
+        body = yaml.safe_load(path.read_text())
+    except OSError as fault:
+        remedy = f"Name a YAML file, or one of {', '.join(LABS)}."
+        raise InvalidField("--lab", f"{path} cannot be read.", remedy) from fault
+    except yaml.YAMLError as fault:
+        raise InvalidField(str(path), f"is not YAML: {fault}.", "Mend the file.") from fault
+    return parse_lab(body, str(path))
+
+
+@contextmanager
+def _lines(path: Path | None) -> Generator[TextIO | None]:
+    if path is None:
+        yield None
+        return
+    try:
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+            yield file
+    except (OSError, UnicodeDecodeError) as fault:
+        raise InvalidField(
+            "--trace", f"{path} cannot be read: {fault}.", "Name a file of sessions."
+        ) from fault
+
+
+def _numbers(option: str, text: str, least: int) -> list[int]:
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < least:
+        raise InvalidField(option, f"{text!r} is no list of numbers.", f"For example {option} 12,24.")
+    return numbers
+
+
+def _table(number: int, rows: list[dict[str, Any]]) -> Table:
+    """The best of each column stands out."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left")
+    table.add_column(f"{number} sessions")
+    for head, _ in COLUMNS.values():
+        table.add_column(head, justify="right")
+    best = {field: (max if field == "hit_rate" else min)(row[field] for row in rows) for field in COLUMNS}
+    for row in sorted(rows, key=lambda each: each["mean_turn_s"]):
+        cells = [
+            Text(shape.format(row[field]), style="green" if row[field] == best[field] else "")
+            for field, (_, shape) in COLUMNS.items()
+        ]
+        table.add_row(Text(row["policy"], style="bold"), *cells)
+    return table

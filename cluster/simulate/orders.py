@@ -1,0 +1,45 @@
+"""In which order a node works: whose prefill goes on, for how long, and who gives up memory."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from cluster.simulate.job import Job
+
+
+class Orders(Protocol):
+    """A policy may bring its own: asked by a node whenever it could begin or go on with a prefill."""
+
+    def next(self, waiting: Sequence[Job], fits: Callable[[Job], bool], now: float) -> Job | None:
+        """One of `waiting`; None: none for now.
+
+        Those that have begun come first and always fit; the others stand in the order in which they came.
+        """
+        ...
+
+    def chunk_s(self, job: Job) -> float:
+        """Seconds of undisturbed prefill until `next` is asked again."""
+        ...
+
+    def victims(self, idle: Sequence[str], now: float) -> Iterable[str]:
+        """Sessions in the order in which they lose their tails.
+
+        `idle`: the longest unused first, and last those whose next turn waits here.
+        """
+        ...
+
+
+class Stock:
+    """What engines do by themselves: first come, first served, whole, least recently used out first.
+
+    The first waits until it fits, and all others behind it.
+    """
+
+    def next(self, waiting: Sequence[Job], fits: Callable[[Job], bool], now: float) -> Job | None:
+        return waiting[0] if fits(waiting[0]) else None
+
+    def chunk_s(self, job: Job) -> float:
+        return math.inf
+
+    def victims(self, idle: Sequence[str], now: float) -> Iterable[str]:
+        return idle

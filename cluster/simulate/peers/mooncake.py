@@ -1,0 +1,14 @@
+"""Mooncake's conductor (FAST'25), its greedy rule."""
+
+from collections.abc import Sequence
+
+from cluster.simulate.engine import Engine
+from cluster.simulate.job import Job
+from cluster.simulate.peers.at_once import AtOnce
+
+
+class MooncakeGreedy(AtOnce):
+    """The earliest first token by estimate: the queue, and the prefill of what is not resident."""
+
+    def choose(self, job: Job, engines: Sequence[Engine]) -> Engine:
+        return self.least(engines, lambda engine: engine.queue_s() + engine.prefill_s(job))

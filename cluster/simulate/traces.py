@@ -1,0 +1,46 @@
+"""Readers of public traces, from open text streams."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cluster.core.errors import InvalidField
+from cluster.simulate.trace import Session, Turn
+
+MOST_THINK_S = 3600.0
+"""Longer pauses are cut to this: a person who left for the night tells nothing about the lab."""
+
+
+def read_agent_sessions(lines: Iterable[str], where: str) -> list[Session]:
+    """The format of kv-cache-tester's agent sessions, one a line; sub-agents are left out.
+
+    What a turn keeps are whole blocks shared with the prompt before.  Raises InvalidField naming the line.
+    """
+    sessions = [_session(line, f"{where}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    if not sessions:
+        raise InvalidField(where, "holds no session.", "Name a file of agent sessions, one a line.")
+    return sessions
+
+
+def _session(line: str, where: str) -> Session:
+    try:
+        body = json.loads(line)
+        block_tokens = int(body["block_size"])
+        requests = [each for each in body["requests"] if each["type"] != "subagent"]
+        turns = _turns(requests, block_tokens)
+        return Session(str(body["id"]), turns, int(body["system_tokens"]) + int(body["tool_tokens"]))
+    except (ValueError, KeyError, TypeError) as fault:
+        problem = f"is no agent session: {type(fault).__name__} {fault}."
+        raise InvalidField(where, problem, "See docs/simulate.md for the format.") from fault
+
+
+def _turns(requests: Sequence[dict[str, Any]], block_tokens: int) -> list[Turn]:
+    return [
+        Turn(
+            think_s=min(float(each.get("think_time", 0.0)), MOST_THINK_S) if number else 0.0,
+            input_tokens=int(each["in"]),
+            output_tokens=max(1, int(each["out"])),
+            kept_tokens=min(int(each["lcp"]) * block_tokens, int(each["in"])) if number else 0,
+        )
+        for number, each in enumerate(requests)
+    ]
