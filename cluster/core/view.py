@@ -11,7 +11,7 @@ from cluster.core.facts import Capacity, Feature, Locality, Speed
 @dataclass(frozen=True, slots=True)
 class NodeView:
     """`models_bytes`: memory that engines may hold here; `held_bytes`: what those loaded do; `reserve_bytes`:
-    left free beside it."""
+    left free beside it.  With `num_gpus` cards all these are of the cards, else of main memory."""
 
     node: str
     memory_bytes: int
@@ -19,6 +19,7 @@ class NodeView:
     models_bytes: int = 0
     held_bytes: int = 0
     reserve_bytes: int = 0
+    num_gpus: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from cluster.pool.state import PoolState
 
 RAY_CALL = "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo"
 CALL_TIMEOUT_S = 3.0
+WORTH_BYTES = 2**30
+"""What else is free comes and goes by less than this."""
 
 
 def check_sockets(found: Sequence[Listener]) -> Check:
@@ -72,10 +74,31 @@ def _check_model(model: dict[str, Any]) -> Check:
     return warn(name, model["stage"] or model["state"], "Wait for it: hearth models --watch")
 
 
+def check_nodes(view: dict[str, Any]) -> list[Check]:
+    """What models may hold on each node, and whether it is still there."""
+    return [_check_node(node) for node in view["nodes"]]
+
+
+def _check_node(node: dict[str, Any]) -> Check:
+    name, left = f"Node {node['node']}", node["models_bytes"] - node["held_bytes"]
+    words = f"{_gib(node['models_bytes'])} GiB for models, {_gib(node['held_bytes'])} held"
+    words += f", {_gib(node['reserve_bytes'])} in reserve" if node["reserve_bytes"] else ""
+    taken = left - node["memory_free_bytes"]
+    if node["num_gpus"] or taken < WORTH_BYTES:
+        return ok(name, words)
+    problem = f"{words}. Of the {_gib(left)} GiB left for models other programs took {_gib(taken)}."
+    remedy = "Close programs there, or start the pool again: it then offers what is free."
+    return warn(name, problem, remedy)
+
+
+def _gib(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.1f}"
+
+
 def check_gateway(ask: Callable[[str], Any]) -> list[Check]:
     """`ask` GETs a path of the gateway and raises where there is no answer."""
     try:
         view = ask("/api/view")
     except Exception as fault:  # noqa: BLE001 - whatever keeps the gateway from answering is the finding
         return [fail("Gateway", str(fault), "See: hearth logs supervisor")]
-    return [ok("Gateway", "answers"), check_router(view), *check_replicas(view)]
+    return [ok("Gateway", "answers"), check_router(view), *check_nodes(view), *check_replicas(view)]

@@ -1,9 +1,14 @@
 """The doctor says what models can use of this machine, where the rest is, and what would give them more."""
 
+from dataclasses import asdict
+from typing import Any
+
 from cluster.config import NodeConfig
 from cluster.core.memory.usable import AmdUnified, AppleGpu, Gpu, NodeMemory, NvidiaCard
+from cluster.core.view import NodeView
 from cluster.doctor.check import Check, Verdict
 from cluster.doctor.memory import check_gpus, check_usable
+from cluster.doctor.pool import check_nodes
 from cluster.inventory.gpu import Found
 from cluster.inventory.offer import offer
 
@@ -88,6 +93,25 @@ def test_an_apu_is_shown_with_the_parameter_that_lets_it_reach_more() -> None:
     assert f"ttm.pages_limit={int(124 * GIB * 0.95) // 4096}" in found.remedy
     _, raised = checks(memory, AmdUnified("Radeon 8060S", 4 * GIB, 0, 120 * GIB, 0))
     assert "ttm" not in raised.remedy
+
+
+def test_of_a_pool_that_runs_each_node_is_shown() -> None:
+    found = check_nodes(seen(NodeView("studio", 96 * GIB, 31 * GIB, 80 * GIB, 53 * GIB, 5 * GIB)))
+    assert [check.verdict for check in found] == [Verdict.OK]
+    assert found[0].detail == "80.0 GiB for models, 53.0 held, 5.0 in reserve"
+
+
+def test_memory_that_other_programs_took_since_the_start_is_said() -> None:
+    (found,) = check_nodes(seen(NodeView("laptop", 16 * GIB, GIB, 12 * GIB, 7 * GIB)))
+    assert found.verdict is Verdict.WARN
+    assert "Of the 5.0 GiB left for models other programs took 4.0" in found.detail
+    (rig,) = check_nodes(seen(NodeView("rig", 16 * GIB, GIB, 48 * GIB, 0, num_gpus=2)))
+    assert rig.verdict is Verdict.OK, "the free memory is not that of the cards"
+
+
+def seen(node: NodeView) -> dict[str, Any]:
+    """The view as the gateway answers it."""
+    return {"nodes": [asdict(node)]}
 
 
 def test_no_gpu_is_no_failure() -> None:
