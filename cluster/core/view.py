@@ -11,7 +11,7 @@ from cluster.core.facts import Capacity, Feature, Locality, Speed
 @dataclass(frozen=True, slots=True)
 class NodeView:
     """`models_bytes`: memory that engines may hold here; `held_bytes`: what those loaded do; `reserve_bytes`:
-    left free beside it.  With `num_gpus` cards all these are of the cards, else of main memory."""
+    left free beside it.  With `num_gpus` cards these three are of the cards, else of main memory."""
 
     node: str
     memory_bytes: int
