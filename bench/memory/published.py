@@ -42,6 +42,8 @@ _SIZES = (
     ("Llama-3.1-70B", "GB", "4bit 40.65  8bit 76.80  bf16 144.4"),
     ("Llama-3.1-8B", "GiB", "q2_k 2.95  q3_k_s 3.41  q3_k_l 4.02  q4_k_s 4.36  q4_k_m 4.58  q5_k_s 5.21"),
     ("Llama-3.1-8B", "GiB", "q5_k_m 5.33  q6_k 6.14  q8_0 7.95  f16 14.96  iq4_xs 4.17  iq4_nl 4.38"),
+    ("Llama-3.1-8B", "GiB", "iq3_m 3.52  iq3_s 3.42  iq3_xs 3.27  iq3_xxs 3.04  iq2_m 2.74  iq2_s 2.56"),
+    ("Llama-3.1-8B", "GiB", "iq2_xs 2.42  iq2_xxs 2.23  iq1_m 2.01  iq1_s 1.87"),
     ("Nemotron-3-Nano-30B-A3B", "GB", "4bit 17.775  5bit 21.721  6bit 25.668  8bit 33.560  bf16 63.156"),
 )
 

@@ -59,6 +59,7 @@ def quantisation_named(name: str) -> Quantisation:
         "f32": lambda: Quantisation(F32, F32),
         "mxfp4-q8": lambda: Quantisation(mlx_bits(8), rules=dict.fromkeys(_EXPERTS, (Rule(MXFP4),))),
         "mxfp4": lambda: _experts_alone(MXFP4),
+        "4bit-mxfp4": lambda: Quantisation(MXFP4),
         "fp8": lambda: _linear(F8),
         "nvfp4": lambda: _linear(NVFP4),
         "awq": lambda: _linear(_AWQ),
