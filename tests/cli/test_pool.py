@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from cluster.inventory.node import node_memory
 from cluster.pool.launch import running_pool
 from cluster.pool.paths import PoolPaths
 from cluster.pool.processes import find_processes, is_loopback, listeners
@@ -81,7 +82,8 @@ def _check_doctor_and_status(hearth: Hearth) -> None:
     assert [name for name, check in checks.items() if check["verdict"] == "fail"] == []
     assert {"Sockets", "Ray token", "Gateway", "Router", "Model hearth-guide"} <= checks.keys()
     view = hearth.json("status")["view"]
-    assert [node["memory_bytes"] for node in view["nodes"]] == [psutil.virtual_memory().total]
+    assert [node["memory_bytes"] for node in view["nodes"]] == [node_memory().most_bytes]
+    assert view["nodes"][0]["reserve_bytes"] > 0
     assert "hearth-guide" in hearth.run("status").stdout
 
 
