@@ -32,7 +32,9 @@ COLUMNS = {
 
 
 def simulate(
-    lab: Annotated[str, typer.Option(help="A lab's YAML file, or `five-nodes`.")] = "five-nodes",
+    lab: Annotated[
+        str, typer.Option(help="A lab's YAML file, or `five-nodes`, `two-studios-3090`.")
+    ] = "five-nodes",
     trace: Annotated[
         Path | None, typer.Option(help="Agent sessions as JSON lines, also .gz. Default: made ones.")
     ] = None,

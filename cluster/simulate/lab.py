@@ -193,5 +193,24 @@ FIVE_NODES = _of(
         "macbook": "m4-max-128",
     }
 )
-LABS: Mapping[str, Lab] = {"five-nodes": FIVE_NODES}
+
+QWEN3_CODER_30B = Model("qwen3-coder-30b", 98_304, 262_144, 2.0e9)
+"""KV and window from its config: 48 layers, 4 heads x 128.  3.3e9 active weights of 4.85 bits, Q4_K_M."""
+
+_STUDIO_RATES = {GPT_OSS_120B.name: 1000.0, QWEN3_CODER_30B.name: 1620.0}
+_RTX_3090_RATES = {QWEN3_CODER_30B.name: 4090.0}
+"""The coder's rates are what `cluster.core.speed` estimates in Q4_K_M at 2,048 tokens (2,832 and 7,134),
+times 0.574: so much of its estimate for gpt-oss-120b is the M3 Ultra's rate above."""
+
+TWO_STUDIOS_3090 = Lab(
+    (GPT_OSS_120B, QWEN3_CODER_30B),
+    (
+        Node("studio-1", 150e9, 600e9, _STUDIO_RATES),
+        Node("studio-2", 150e9, 600e9, _STUDIO_RATES),
+        Node("rig", 5e9, 686e9, _RTX_3090_RATES),
+    ),
+)
+"""KV memory after weights.  The rig's bandwidth: 936e9 of its data sheet by 600/819, as the M3 Ultra's."""
+
+LABS: Mapping[str, Lab] = {"five-nodes": FIVE_NODES, "two-studios-3090": TWO_STUDIOS_3090}
 """Labs that come along."""
