@@ -71,7 +71,12 @@ GROUP = {
 
 
 def test_what_is_left_out_stays_in_16_bits() -> None:
-    ignored = ["lm_head", "re:.*self_attn.*", "re:.*shared_experts.*", "model.layers.3.mlp.down_proj"]
+    ignored = [
+        "lm_head",
+        "re:.*self_attn.*",
+        "re:.*shared_experts.*",
+        "model.language_model.layers.3.mlp.down_proj",
+    ]
     found = told(quant_method="compressed-tensors", config_groups={"group_0": GROUP}, ignore=ignored)
     assert bits(found, Part.EXPERT_UP) == 4.5
     assert bits(found, Part.QUERY) == bits(found, Part.LATENT) == bits(found, Part.SHARED_UP) == 16

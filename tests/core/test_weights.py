@@ -95,6 +95,17 @@ def test_a_model_has_as_many_weights_as_its_makers_say(model: str, billions: flo
     assert counted.doubts == ()
 
 
+def test_an_index_of_sparse_attention_is_counted() -> None:
+    without, beside = (parameters_of_config(MODELS[f"DeepSeek-V3.{number}"]).num_params for number in (1, 2))
+    assert beside - without == 61 * (1536 * 64 * 128 + 7168 * (128 + 64))
+
+
+def test_an_embedding_that_is_the_head_too_is_read_and_packed_like_one() -> None:
+    tied = {**SMALL, "tie_word_embeddings": True}
+    assert parameters_of_config(tied).num_active == parameters_of_config(SMALL).num_active
+    assert size(SMALL, "q5_k_s") - size(tied, "q5_k_s") == 1000 * 512 * 176 // 256
+
+
 def test_names_do_not_matter() -> None:
     named = {**MODELS["Kimi-K2"], "model_type": "llama", "architectures": ["Other"], "_name_or_path": "gpt2"}
     assert size(named, "4bit") == size(MODELS["Kimi-K2"], "4bit")
@@ -136,8 +147,22 @@ def test_a_field_that_cannot_be_guessed_is_named() -> None:
         ({"hidden_act": "relu2"}, -4 * NETWORK_BYTES // 3),
         ({"attn_output_gate": True}, 4 * QUERY_BYTES),
         ({"tie_word_embeddings": True}, -TABLE_BYTES),
+        ({"num_kv_shared_layers": 3}, -3 * 2 * KEY_BYTES),
+        ({"attention_k_eq_v": True}, -4 * KEY_BYTES),
+        ({"use_head_wise_attn_gate": True}, 4 * 512 * 8 * 2),
+        ({"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 1000}, 1000 * 4 * 8 * 2),
     ],
-    ids=["experts", "experts in the last layer", "no gate in the network", "gated attention", "tied"],
+    ids=[
+        "experts",
+        "experts in the last layer",
+        "no gate in the network",
+        "gated attention",
+        "tied",
+        "borrowed keys",
+        "values that are keys",
+        "gated heads",
+        "numbers for each layer",
+    ],
 )
 def test_a_field_changes_the_weights(more: dict[str, Any], changed: int) -> None:
     assert size({**SMALL, **more}) - size(SMALL) == changed
@@ -172,6 +197,13 @@ def test_the_ends_of_a_pipeline_hold_the_tables() -> None:
     assert ranks(SMALL, EngineKind.MLX, pipeline=2) == (2 * LAYER_BYTES + 2 * TABLE_BYTES,) * 2
     three = ranks(SMALL, EngineKind.VLLM, pipeline=3)
     assert three == (2 * LAYER_BYTES + TABLE_BYTES, LAYER_BYTES, LAYER_BYTES + TABLE_BYTES)
+
+
+def test_a_pipelines_first_stages_hold_the_layers_that_are_over() -> None:
+    experts = {"num_experts": 64, "num_experts_per_tok": 1, "moe_intermediate_size": 64}
+    first, second, last = ranks({**SMALL, **experts, "first_k_dense_replace": 3}, EngineKind.VLLM, pipeline=3)
+    assert (first, second) == (2 * LAYER_BYTES + TABLE_BYTES, LAYER_BYTES)
+    assert last > LAYER_BYTES + TABLE_BYTES, "the layer of experts is the last"
 
 
 def test_both_ends_hold_an_embedding_that_is_the_head_too() -> None:
