@@ -66,9 +66,15 @@ def at_hub(repository: str, sizes: Mapping[str, int], name: str = "") -> tuple[V
     found = group(wanted, where, lambda each: f"{where}:{each}")
     smallest = min(found, key=lambda files: (len(sources.parts_of(files.name)), files.num_bytes))
     head = _head(repository, smallest.name, sizes[smallest.name])
-    is_whole = len(sources.parts_of(smallest.name)) == 1
-    num_params = head.num_params if is_whole else int(head.fields.get("general.parameter_count", 0))
+    num_params = _num_params(head, smallest.num_bytes / sizes[smallest.name])
     return tuple(variant(files, head, num_params) for files in found)
+
+
+def _num_params(head: GgufFile, num_parts: float) -> int:
+    """`num_parts`: the size of all parts over that of the first, like which they are taken to be packed where
+    it does not tell.  0: unknown, where the first has no tensors."""
+    told = head.fields.get("general.parameter_count") if num_parts > 1 else None
+    return int(told or head.num_params * num_parts)
 
 
 def _head(repository: str, name: str, num_bytes: int) -> GgufFile:

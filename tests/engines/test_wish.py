@@ -197,6 +197,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     repositories = {
         "home/many": {"many-Q4_K_M.gguf": tiny, "q8/many-Q8_0.gguf": tiny + bytes(1000), "README.md": b"#"},
         "home/whole": {path.name: path.read_bytes() for path in whole.iterdir()} | {"picture.png": b"p"},
+        "home/split": {f"split-Q8_0-0000{part}-of-00002.gguf": tiny for part in (1, 2)},
         "home/packed": {"config.json": packed_config(whole), "model.safetensors": bytes(4096)},
     }
     with serving(repositories) as hub:
@@ -226,6 +227,11 @@ def test_one_file_of_a_hub_is_one_variant(hub: Hub) -> None:
     assert one.quantisation == "q8_0"
     with pytest.raises(EngineFault, match=r"many-Q2_K\.gguf is not there"):
         variants("hf:home/many:many-Q2_K.gguf")
+
+
+def test_the_weights_of_all_parts_are_counted_from_the_first(hub: Hub) -> None:
+    (one,) = variants("hf:home/split")
+    assert one.num_params == 2 * variants(tiny_gguf())[0].num_params
 
 
 def test_a_hubs_safetensors_are_known_from_their_config(hub: Hub, tmp_path: Path) -> None:
