@@ -17,6 +17,7 @@ import typer
 from cluster.cli.chat import chat
 from cluster.cli.doctor import doctor
 from cluster.cli.down import down
+from cluster.cli.forecasting import plan
 from cluster.cli.loading import load, unload
 from cluster.cli.logs import logs
 from cluster.cli.models import models
@@ -31,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for command in (up, down, status, models, load, unload, chat, logs, doctor, simulate):
+for command in (up, down, status, models, load, unload, chat, logs, doctor, plan, simulate):
     app.command()(command)
 
 

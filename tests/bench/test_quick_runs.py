@@ -1,4 +1,4 @@
-"""The benches of engines, swaps and kills run, and keep what does not depend on speed."""
+"""The benches of engines, swaps, kills and fidelity run, and keep what does not depend on speed."""
 
 from __future__ import annotations
 
@@ -44,6 +44,13 @@ def test_the_bench_of_swaps(tmp_path: Path, repository: Path) -> None:
     for side in (found["batched"], found["first_come"]):
         assert side["answered"] == side["turns"]
     assert found["batched"]["model_wait_max_s"] <= found["batched"]["wait_bound_s"]
+
+
+def test_the_bench_of_fidelity(tmp_path: Path, repository: Path) -> None:
+    found = figures(repository, tmp_path / "events.jsonl", "fidelity")
+    assert list(found["chips"]) == ["NVIDIA GB10"]
+    assert found["points"] >= 10
+    assert found["median_error"] <= 0.1
 
 
 @pytest.mark.needs_mlx

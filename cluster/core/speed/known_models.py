@@ -136,3 +136,11 @@ MODELS: Mapping[str, Config] = {
 def known_model(name: str) -> Config:
     """Raises InvalidField."""
     return found(name.rpartition("/")[2], MODELS, "--model", "`--config FILE` plans any other config.json.")
+
+
+def usual_quantisation(name: str) -> str:
+    """What a known model's makers pack it with, as a file of llama.cpp; empty: nothing special."""
+    return next((packing for known, packing in _PUBLISHED.items() if MODELS[known] is known_model(name)), "")
+
+
+_PUBLISHED = {"gpt-oss-20b": "mxfp4_moe", "gpt-oss-120b": "mxfp4_moe"}

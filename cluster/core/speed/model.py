@@ -45,7 +45,7 @@ measured."""
 class Limit(StrEnum):
     """What a step waits for longest."""
 
-    MEMORY = "memory bandwidth"
+    MEMORY = "bandwidth"
     COMPUTE = "compute"
     NETWORK = "network"
     OVERHEAD = "overhead"
