@@ -2,7 +2,7 @@
 
 from cluster.config import HearthConfig, ModelConfig
 from cluster.core.ids import NodeId
-from cluster.core.layout import Layout, NodeFacts, NoRoom
+from cluster.core.layout import Layout, ModelWish, NodeFacts, NoRoom
 from cluster.core.plan import plan
 from cluster.doctor.check import Check, fail, ok, warn
 
@@ -51,6 +51,13 @@ def _gib(num_bytes: int) -> str:
     return f"{num_bytes / 2**30:.1f} GiB"
 
 
+def _doubts(wish: ModelWish, layout: Layout) -> str:
+    """What the files leave open of the memory of tokens, and what was assumed."""
+    chosen = next(variant for variant in wish.variants if variant.source == layout.source)
+    doubts = chosen.shape.doubts if chosen.shape else ()
+    return f"; not certain of its KV memory: {'; '.join(doubts)}" if doubts else ""
+
+
 def check_model(model: ModelConfig, facts: NodeFacts) -> Check:
     """Looks at the model's files and at the memory it will need.  Files that a hub has are not looked at."""
     name = f"Model {model.name}"
@@ -68,7 +75,7 @@ def check_model(model: ModelConfig, facts: NodeFacts) -> Check:
         words = f"{layout.quantisation} on {layout.engine} in {_gib(layout.memory_bytes)} of"
         room = f"{_gib(facts.models_bytes)}, room for {layout.context_tokens:,} tokens"
         flags = f" ({', '.join(sorted(layout.flags))})" if layout.flags else ""
-        return ok(name, f"{words} {room}{flags}")
+        return ok(name, f"{words} {room}{flags}{_doubts(wish, layout)}")
     if model.where or len(wish.variants[0].tensor_parallel) > 1:
         return warn(name, f"not on this machine alone: {layout.problem}", layout.remedy)
     return fail(name, layout.problem, layout.remedy)

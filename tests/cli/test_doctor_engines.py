@@ -1,5 +1,9 @@
 """`hearth doctor` tries the engines that models want, and says which models fit beside which."""
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 
 from cluster.config import HearthConfig, ModelConfig
@@ -9,6 +13,7 @@ from cluster.doctor.engines import TRIALS, Trial, check_engine_kind, check_engin
 from cluster.doctor.models import check_model, check_warm
 from cluster.doctor.pool import check_replicas
 from tests.cli.hearth import Hearth
+from tests.support.checkpoints import random_hf
 
 GIB = 2**30
 GUIDE = ModelConfig(name="guide", source="builtin:guide", keep_warm=True)
@@ -63,6 +68,16 @@ def test_a_model_that_fits_is_told_in_numbers() -> None:
     detail = check_model(GUIDE, facts(4 * GIB)).detail
     assert "on llamacpp in 0." in detail
     assert "GiB of 4.0 GiB, room for" in detail
+
+
+def test_a_model_whose_files_leave_something_open_is_told_what_was_assumed(tmp_path: Path) -> None:
+    shutil.copytree(random_hf(), tmp_path / "m")
+    told = tmp_path / "m" / "config.json"
+    told.write_text(json.dumps(json.loads(told.read_text()) | {"kv_folding_factor": 2}))
+    wanted = ModelConfig(name="m", source=str(tmp_path / "m"))
+    home = NodeFacts(4 * GIB, engines=frozenset({EngineKind.MLX}))
+    assert "not certain of its KV memory: kv_folding_factor is not known" in check_model(wanted, home).detail
+    assert "not certain" not in check_model(GUIDE, facts(4 * GIB)).detail
 
 
 def test_models_that_are_kept_warm_have_to_fit_together() -> None:
