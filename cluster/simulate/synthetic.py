@@ -30,6 +30,10 @@ SMALL_WINDOW_TOKENS, LARGE_WINDOW_TOKENS, SMALL_SHARE = 188_953, 894_371, 0.75
 themselves.  A session that would grow beyond is compacted."""
 
 NUM_TURNS = (3, 3, 6, 16, 44, 92, 152, 350, 514)
+LEAST_TURNS = NUM_TURNS[0]
+LARGE_FIRST_TOKENS, LARGE_TURNS_RATIO = 106_852, 17 / 44
+"""The quarter of the sessions that begin largest have 17 turns at the median, all have 44."""
+
 NEW_TOKENS = (18, 142, 226, 365, 686, 1580, 3513, 15642, 235102)
 """That a turn adds behind what it keeps, the answer before included."""
 
@@ -42,8 +46,8 @@ REWRITE_SHARE = 0.0185
 REWRITTEN_RATIO = (0.03, 0.11, 0.22, 0.61, 1.0, 1.02, 1.25, 5.24, 20.8)
 """The prompt's length after a rewrite, to that before."""
 
-COMPACTED_RATIO = 0.22
-"""The same, at the tenth part of them that shorten most."""
+COMPACTED_RATIO = 0.61
+"""The same, where one is compacted for want of room: as the quarter that shorten most."""
 
 REWRITTEN_KEPT = (0.002, 0.005, 0.01, 0.077, 0.109, 0.204, 0.419, 0.747, 0.892)
 """The share of the prompt before that a rewrite keeps."""
@@ -66,7 +70,10 @@ def _turns(chance: Random) -> list[Turn]:
     is_small = input_tokens < SMALL_WINDOW_TOKENS and chance.random() < SMALL_SHARE / FIRST_SMALL_SHARE
     most_tokens = SMALL_WINDOW_TOKENS if is_small else LARGE_WINDOW_TOKENS
     turns = [Turn(0.0, input_tokens, round(_draw(OUTPUT_TOKENS, chance)), 0)]
-    for _ in range(round(_draw(NUM_TURNS, chance)) - 1):
+    num_turns = _draw(NUM_TURNS, chance)
+    if input_tokens >= LARGE_FIRST_TOKENS:
+        num_turns *= LARGE_TURNS_RATIO
+    for _ in range(max(LEAST_TURNS, round(num_turns)) - 1):
         before = turns[-1]
         kept_tokens: float = before.input_tokens
         input_tokens = kept_tokens + _draw(NEW_TOKENS, chance)
