@@ -106,6 +106,18 @@ def test_an_embedding_that_is_the_head_too_is_read_and_packed_like_one() -> None
     assert size(SMALL, "q5_k_s") - size(tied, "q5_k_s") == 1000 * 512 * 176 // 256
 
 
+def test_layers_that_are_described_one_by_one() -> None:
+    """As pruned models are: a layer may lack attention or network, and has a network of its own width."""
+    blocks = [
+        {"attention": {"n_heads_in_group": 4}, "ffn": {"ffn_mult": 3.0}},
+        {"attention": {"no_op": True}, "ffn": {"ffn_mult": 3.0}},
+        {"attention": {"n_heads_in_group": 8}, "ffn": {"no_op": True}},
+        {"attention": {"replace_with_linear": True}, "ffn": {"ffn_mult": 1.5}},
+    ]
+    taken = (2 * 2 + 1) * QUERY_BYTES + (2 + 1) * KEY_BYTES + 4 * NORMS_BYTES + 5 * NETWORK_BYTES // 2
+    assert size({**SMALL, "block_configs": blocks}) == taken + 2 * TABLE_BYTES
+
+
 def test_names_do_not_matter() -> None:
     named = {**MODELS["Kimi-K2"], "model_type": "llama", "architectures": ["Other"], "_name_or_path": "gpt2"}
     assert size(named, "4bit") == size(MODELS["Kimi-K2"], "4bit")

@@ -4,7 +4,7 @@ from cluster.core.memory.fields import Fields
 from cluster.core.memory.recurring import DELTA_NET
 from cluster.core.memory.tensors import HIDDEN, Part, Weight, matrix
 
-NUM_EXPERTS = ("num_experts", "n_routed_experts", "num_local_experts", "moe_num_experts")
+_NUM_EXPERTS = ("num_experts", "n_routed_experts", "num_local_experts", "moe_num_experts")
 _NUM_USED = ("num_experts_per_tok", "top_k_experts", "moe_top_k", "moe_k", "num_experts_per_token")
 _NUM_SHARED = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts")
 _SHARED_WIDTH = "shared_expert_intermediate_size"
@@ -33,17 +33,19 @@ def feeding_weights(fields: Fields, layer: int) -> tuple[Weight, ...]:
 
 def _block(fields: Fields, blocks: Fields) -> tuple[Weight, ...]:
     """A layer that is described by itself.  `ffn_mult` is that of the hidden width by which Llama's own width
-    comes out of 2/3 of it, rounded up to 256 (the published implementation of pruned models)."""
-    block = blocks.part("block")
-    inner = block.part("ffn") if block else None
-    if inner is None or inner.flag("no_op"):
-        return ()
-    hidden, factor = fields.needed(*HIDDEN), inner.body.get("ffn_mult")
-    if inner.flag("replace_with_linear"):
-        return (matrix(Part.UP, hidden, hidden),)
+    comes out of 2/3 of it, rounded up to 256 (the published implementation of pruned models).  A matrix may
+    stand in for attention or network."""
+    block, hidden = blocks.part("block"), fields.needed(*HIDDEN)
+    parts = [block.part(name) for name in ("attention", "ffn")] if block else []
+    linear = [matrix(Part.UP, hidden, hidden) for part in parts if part and part.flag("replace_with_linear")]
+    inner = parts[-1] if parts else None
+    if inner is None or inner.flag("no_op") or inner.flag("replace_with_linear"):
+        return tuple(linear)
+    factor = inner.body.get("ffn_mult")
     if not isinstance(factor, int | float):
-        return _network(fields, inner.needed("intermediate_size"), _DENSE)
-    return _network(fields, -(-int(2 * factor * hidden / 3) // _BLOCK_WIDTH) * _BLOCK_WIDTH, _DENSE)
+        return *linear, *_network(fields, inner.needed("intermediate_size"), _DENSE)
+    width = -(-int(2 * factor * hidden / 3) // _BLOCK_WIDTH) * _BLOCK_WIDTH
+    return *linear, *_network(fields, width, _DENSE)
 
 
 def feeding_doubts(fields: Fields) -> tuple[str, ...]:
@@ -63,7 +65,7 @@ def feeding_doubts(fields: Fields) -> tuple[str, ...]:
 
 
 def _num_experts(fields: Fields) -> int:
-    return fields.number(*NUM_EXPERTS) or 0
+    return fields.number(*_NUM_EXPERTS) or 0
 
 
 def _has_experts(fields: Fields, layer: int) -> bool:
@@ -94,11 +96,10 @@ def _listed(fields: Fields, name: str, layer: int) -> tuple[object, ...] | None:
 
 
 def _in_step(fields: Fields, layer: int) -> bool:
-    step = fields.positive("interleave_moe_layer_step", "decoder_sparse_step") or 1
+    step = fields.positive("interleave_moe_layer_step", "decoder_sparse_step", "moe_layer_interval") or 1
     every = fields.positive("moe_layer_freq") or 1
-    return layer >= (fields.number("first_k_dense_replace") or 0) and not (
-        (layer + 1) % step or layer % every
-    )
+    first = fields.number("first_k_dense_replace", "moe_layer_start_index", "num_dense_layers") or 0
+    return layer >= first and not ((layer + 1) % step or layer % every)
 
 
 def _experts(fields: Fields) -> tuple[Weight, ...]:

@@ -17,7 +17,7 @@ def mixing_weights(fields: Fields, shape: ModelShape) -> tuple[tuple[Weight, ...
     """Of each layer.  Raises InvalidField where a field is missing without which nothing can be said."""
     made = [_layer(fields, kept) for kept in shape.kinds]
     layers = [made[number] for number in shape.order]
-    return tuple(layers) if all(shape.layers) else _with_borrowers(fields, layers)
+    return _with_borrowers(fields, layers) if fields.has("num_kv_shared_layers") else tuple(layers)
 
 
 def _with_borrowers(fields: Fields, layers: list[tuple[Weight, ...]]) -> tuple[tuple[Weight, ...], ...]:
@@ -56,7 +56,7 @@ def _layer(fields: Fields, layer: Layer) -> tuple[Weight, ...]:
                 weights += _attention(fields, mixer)
             case Recurrent():
                 weights += _recurrent(fields, mixer)
-            case _:
+            case Latent() | Index():
                 pass
     return tuple(weights)
 
