@@ -16,7 +16,7 @@ from cluster.core.layout import EngineKind
 from cluster.core.speed.fit import fitted, predicted
 from cluster.core.speed.machines import known_machine
 from cluster.core.speed.model import Split
-from cluster.core.speed.points import POINTS, Point
+from cluster.core.speed.points import BATCHES, POINTS, Point
 
 BENCH = "fidelity"
 QUICK: Mapping[str, Any] = {"chips": ("NVIDIA GB10",)}
@@ -31,7 +31,7 @@ def main() -> int:
 def _measure(options: argparse.Namespace) -> Path:
     flags = {name: getattr(options, name) for name in ("seeds", "data", "chips")}
     settings = read_settings(FidelitySettings, options.config, QUICK if options.quick else {}, flags)
-    points = read_points(Path(settings.data)) if settings.data else POINTS
+    points = read_points(Path(settings.data)) if settings.data else (*POINTS, *BATCHES)
     everything = fitted(POINTS)
     with Recorder(BENCH, {**settings.model_dump(), "is_quick": options.quick}, options.out) as record:
         for chip in settings.chips or dict.fromkeys(map(chip_of, points)):
@@ -40,7 +40,7 @@ def _measure(options: argparse.Namespace) -> Path:
                 if chip_of(point) == chip:
                     record.add(
                         "point",
-                        group="prefill" if point.num_tokens else "decode",
+                        group=group_of(point),
                         chip=chip,
                         **_told(point),
                         predicted_tokens_s=predicted(point, others),
@@ -48,6 +48,12 @@ def _measure(options: argparse.Namespace) -> Path:
                     )
     print(f"raw events: {record.path}", file=sys.stderr)
     return record.path
+
+
+def group_of(point: Point) -> str:
+    if point.num_sequences > 1:
+        return "batches"
+    return "prefill" if point.num_tokens else "decode"
 
 
 def chip_of(point: Point) -> str:
@@ -68,7 +74,8 @@ def _typed(row: dict[str, Any]) -> dict[str, Any]:
 
 def _told(point: Point) -> dict[str, Any]:
     fields = ("machine", "num_machines", "model", "quantisation", "engine", "split", "link", "depth")
-    return {name: getattr(point, name) for name in (*fields, "num_tokens", "tokens_s", "source", "doubt")}
+    more = ("num_tokens", "num_sequences", "tokens_s", "source", "doubt")
+    return {name: getattr(point, name) for name in (*fields, *more)}
 
 
 def _table(found: dict[str, Any]) -> str:

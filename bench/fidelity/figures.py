@@ -11,14 +11,16 @@ GROUPS = ("decode", "prefill")
 
 
 def figures(run: Run) -> dict[str, Any]:
-    """`median_error`, `worst_error`: over all points, each predicted without any point of its chip.
-    `sure`: without those that are in doubt.  `beyond`: the points that are off by more than a quarter."""
-    rows = run.of("point")
+    """`median_error`, `worst_error`: over all points of one sequence, each predicted without any point of its
+    chip.  `sure`: without those that are in doubt.  `beyond`: the points off by more than a quarter.
+    `batches`: several sequences at once, to which nothing was fitted."""
+    rows = [row for row in run.of("point") if row["group"] != "batches"]
     return {
         "points": len(rows),
         **_summary(rows),
         "sure": _summary([row for row in rows if not row["doubt"]]),
         **{group: _summary([row for row in rows if row["group"] == group]) for group in GROUPS},
+        "batches": _summary([row for row in run.of("point") if row["group"] == "batches"]),
         "fitted_to_all": _summary(rows, "fitted_tokens_s"),
         "chips": {chip: _summary([r for r in rows if r["chip"] == chip]) for chip in _chips(rows)},
         "beyond": [

@@ -35,6 +35,11 @@ def test_an_error_is_a_part_of_the_published_speed() -> None:
     assert found["fitted_to_all"]["worst_error"] == 0.0
 
 
+def test_batches_are_judged_apart() -> None:
+    found = figures(Run(HEAD, [row(90.0), row(200.0, group="batches")]))
+    assert (found["points"], found["worst_error"], found["batches"]["worst_error"]) == (1, 0.1, 1.0)
+
+
 def test_points_of_others_are_read_from_a_file(tmp_path: Path) -> None:
     body = {"source": "mine", "machine": "rtx-3090", "model": "Qwen3-8B", "quantisation": "q4_k_m"}
     file = tmp_path / "points.jsonl"

@@ -131,6 +131,13 @@ def test_more_context_than_a_model_reads_is_refused_with_its_window() -> None:
     assert caught.value.field == "--context"
 
 
+def test_a_link_that_a_machine_does_not_have_is_refused() -> None:
+    with pytest.raises(InvalidField, match="rtx-3090 has no Thunderbolt 5"):
+        forecast(ask("gpt-oss-20b", "m3-ultra-256", "rtx-3090", link="tb5-rdma"))
+    older = ask("gpt-oss-20b", "m2-ultra-192", "m2-ultra-192", link="1gbe")
+    assert not [each for each in changes(older, older.subjects[0]) if "rdma" in each.name]
+
+
 def test_nothing_asked_is_told_what_to_name() -> None:
     with pytest.raises(InvalidField, match="m3-ultra-256"):
         forecast(ask("gpt-oss-20b"))

@@ -107,6 +107,10 @@ class Ask:
             raise InvalidField("--model", "No model is named.", "Name one, or `--config FILE`.")
         if not self.nodes:
             raise InvalidField("--machine", "No machine is named.", f"Known are: {', '.join(MACHINES)}.")
+        without = [node.name for node in self.nodes if not node.machine.has_rdma]
+        if self.link.is_rdma and len(self.nodes) > 1 and without:
+            problem = f"{without[0]} has no Thunderbolt 5."
+            raise InvalidField("--link", problem, "Name an Ethernet, such as `10gbe`.")
         for subject in self.subjects:
             if self.context_tokens > subject.window_tokens:
                 problem = f"{self.context_tokens:,} tokens are more than {subject.name} reads."

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from cluster.core.forecast.ask import Ask, LabNode, Subject, variant_for
 from cluster.core.forecast.ways import Outcome, Way, outcome, ways
-from cluster.core.speed.machines import LINKS, MACHINES, Family, Link
+from cluster.core.speed.machines import LINKS, MACHINES, Link
 from cluster.core.speed.model import Split
 
 WORTH = 1.03
@@ -44,19 +44,19 @@ def forecast(ask: Ask) -> tuple[Forecast, ...]:
     """In the order asked; the larger models take their room first.  Raises InvalidField."""
     room = {place: node.usable_bytes for place, node in enumerate(ask.checked().nodes)}
     sizes = {
-        subject.name: variant_for(subject, next(ways(ask, subject)).engine).weights_bytes
+        subject: variant_for(subject, next(ways(ask, subject)).engine).weights_bytes
         for subject in ask.subjects
     }
-    found: dict[str, Forecast] = {}
-    for subject in sorted(ask.subjects, key=lambda each: -sizes[each.name]):
+    found: dict[Subject, Forecast] = {}
+    for subject in sorted(ask.subjects, key=lambda each: -sizes[each]):
         outcomes = sorted((outcome(ask, subject, way, room) for way in ways(ask, subject)), key=_rank)
         best = outcomes[0]
-        found[subject.name] = Forecast(subject, best, tuple(_distinct(outcomes)))
+        found[subject] = Forecast(subject, best, tuple(_distinct(outcomes)))
         taken = best.weights_bytes + best.buffers_bytes
         taken += min(best.resident, ask.sessions) * best.session_bytes
         if best.holds:
             room |= {place: max(room[place] - taken, 0) for place in best.way.nodes}
-    return tuple(found[subject.name] for subject in ask.subjects)
+    return tuple(found[subject] for subject in ask.subjects)
 
 
 def _rank(found: Outcome) -> tuple[bool, int, float, int]:
@@ -96,11 +96,9 @@ def _whole(ask: Ask) -> dict[int, int]:
 
 
 def _faster(ask: Ask) -> Iterator[Link]:
-    """RDMA over Thunderbolt 5 joins Macs from M3 Ultra and M4 on alone."""
-    can_rdma = all(node.machine.family is Family.APPLE_M3 for node in ask.nodes)
+    can_rdma = all(node.machine.has_rdma for node in ask.nodes)
     for link in LINKS.values():
-        is_rdma = link.name == "tb5-rdma"
-        if link.name != "pcie" and link.bytes_s > ask.link.bytes_s and (can_rdma or not is_rdma):
+        if link.name != "pcie" and link.bytes_s > ask.link.bytes_s and (can_rdma or not link.is_rdma):
             yield link
 
 
@@ -117,7 +115,7 @@ def changes(ask: Ask, subject: Subject) -> tuple[Change, ...]:
 
 
 def _of(found: tuple[Forecast, ...], subject: Subject) -> Forecast:
-    return next(each for each in found if each.subject.name == subject.name)
+    return next(each for each in found if each.subject is subject)
 
 
 def _tried(ask: Ask, *, is_held: bool) -> Iterator[tuple[str, Ask]]:
@@ -131,5 +129,6 @@ def _tried(ask: Ask, *, is_held: bool) -> Iterator[tuple[str, Ask]]:
     for node in own:
         yield f"one more {node.name}", ask.with_node(node)
     if not is_held:
-        for name in SHOP:
-            yield f"one {name}", ask.with_node(LabNode(MACHINES[name]))
+        for node in (LabNode(MACHINES[name]) for name in SHOP):
+            if node not in own:
+                yield f"one {node.name}", ask.with_node(node)

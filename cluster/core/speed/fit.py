@@ -49,7 +49,8 @@ def _work(model: str, quantisation: str) -> Work:
 def _speed(case: _Case, constants: Constants) -> float:
     point = case.point
     if not point.num_tokens:
-        return 1 / decode_step(case.work, case.rig, constants, (point.depth,)).seconds
+        depths = (point.depth,) * point.num_sequences
+        return point.num_sequences / decode_step(case.work, case.rig, constants, depths).seconds
     spent = prefill(case.work, case.rig, constants, point.depth, point.num_tokens, point.chunk_tokens)
     return point.num_tokens / spent.seconds
 

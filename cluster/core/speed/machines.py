@@ -39,7 +39,8 @@ class Family(StrEnum):
 class Machine:
     """One computer with one device that models run on.  `watts` None: not published for the chip alone.
 
-    `memory_bytes`: of the device.  `usable_bytes`: what models can have of it while nothing else runs.
+    `has_rdma`: over Thunderbolt 5.  `memory_bytes`: of the device.  `usable_bytes`: what models can have of
+    it while nothing else runs.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Machine:
     tflops: float
     watts: int | None = None
     note: str = ""
+    has_rdma: bool = False
 
     @property
     def vendor(self) -> Vendor:
@@ -74,6 +76,10 @@ class Link:
     bytes_s: float
     note: str
 
+    @property
+    def is_rdma(self) -> bool:
+        return self.name == "tb5-rdma"
+
 
 def _usable(device: Gpu | NodeMemory, memory_gib: float) -> int:
     memory = NodeMemory(int(memory_gib * _GIB), int(memory_gib * _GIB))
@@ -81,12 +87,13 @@ def _usable(device: Gpu | NodeMemory, memory_gib: float) -> int:
 
 
 def _apple(
-    chip: str, family: Family, gb_s: float, tflops: float, *sizes_gib: int, note: str = ""
+    chip: str, family: Family, gb_s: float, tflops: float, *sizes_gib: int, note: str = "", rdma: bool = False
 ) -> Iterator[Machine]:
     for gib in sizes_gib:
         room = _usable(AppleGpu(chip, gib * _GIB), gib)
         name = f"{chip.lower().replace(' ', '-')}-{gib}"
-        yield Machine(name, f"Apple {chip}", family, gib * _GIB, room, gb_s * 1e9, tflops, note=note)
+        full_name, bytes_s = f"Apple {chip}", gb_s * 1e9
+        yield Machine(name, full_name, family, gib * _GIB, room, bytes_s, tflops, note=note, has_rdma=rdma)
 
 
 def _nvidia(name: str, chip: str, gib: int, gb_s: float, tflops: float, watts: int) -> Machine:
@@ -107,11 +114,11 @@ def _machines() -> Iterator[Machine]:
     yield from _apple("M2 Max", old, 400, 13.6, 64, 96, note="38 GPU cores")
     yield from _apple("M2 Ultra", old, 800, 27.2, 64, 128, 192, note="76 GPU cores")
     yield from _apple("M3 Max", new, 400, 14.2, 48, 64, 128, note="40 GPU cores")
-    yield from _apple("M3 Ultra", new, 819, 28.4, 96, 256, 512, note="80 GPU cores")
-    yield from _apple("M4 Pro", new, 273, 9.2, 48, 64, note="20 GPU cores")
-    yield from _apple("M4 Max", new, 546, 18.4, 36, 64, 128, note="40 GPU cores")
+    yield from _apple("M3 Ultra", new, 819, 28.4, 96, 256, 512, note="80 GPU cores", rdma=True)
+    yield from _apple("M4 Pro", new, 273, 9.2, 48, 64, note="20 GPU cores", rdma=True)
+    yield from _apple("M4 Max", new, 546, 18.4, 36, 64, 128, note="40 GPU cores", rdma=True)
     note = "40 GPU cores; its matrix units are not counted: prefill is a lower bound"
-    yield from _apple("M5 Max", new, 614, 18.4, 64, 128, note=note)
+    yield from _apple("M5 Max", new, 614, 18.4, 64, 128, note=note, rdma=True)
     yield _nvidia("rtx-3060", "NVIDIA RTX 3060", 12, 360, 12.7, 170)
     yield _nvidia("rtx-3070", "NVIDIA RTX 3070", 8, 448, 20.3, 220)
     yield _nvidia("rtx-3080", "NVIDIA RTX 3080", 10, 760, 29.8, 320)

@@ -1,6 +1,6 @@
-"""Published speeds, with their sources.  The constants are fitted to these, and judged on them.
+"""Published speeds, with their sources.  The constants are fitted to `POINTS`, and judged on them.
 
-Only runs of one sequence.  Where a source gives several backends of one card, one is taken for all its rows.
+Where a source gives several backends of one card, one is taken for all its rows.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,8 +28,10 @@ _LLAMACPP, _MLX = EngineKind.LLAMACPP, EngineKind.MLX
 @dataclass(frozen=True, slots=True)
 class Point:
     """`num_tokens` 0: decode at `depth`, else prefill of so many tokens behind `depth`.  Depths of decode
-    are means over the tokens written.  `chunk_tokens` None: the engine's default.  `quantisation` empty: as
-    the model's config says.  `doubt`: why it is judged by, and not fitted to."""
+    are means over the tokens written.  `tokens_s`: of all sequences together.  `chunk_tokens` None: the
+    engine's default.  `quantisation` empty: as the model's config says.  `doubt`: why it is judged by, and
+    not fitted to.
+    """
 
     source: str
     machine: str
@@ -44,6 +46,7 @@ class Point:
     link: str = ""
     chunk_tokens: int | None = None
     captured: bool = True
+    num_sequences: int = 1
     doubt: str = ""
 
 
@@ -229,3 +232,25 @@ POINTS: tuple[Point, ...] = (
     *_mlx_depths(),
     *_mac_cluster(),
 )
+
+
+def _batches() -> Iterator[Point]:
+    """32 tokens written by 2, 4, 8, 16 and 32 sequences at once, each behind so many."""
+    spark, ultra = ("spark-repo", "dgx-spark"), ("m2-ultra-repo", "m2-ultra-192")
+    for (source, machine), model, quantisation, depth, speeds in (
+        (spark, "gpt-oss-120b", "mxfp4_moe", 512, (60.35, 95.08, 146.65, 220.02, 312.56)),
+        (spark, "gpt-oss-120b", "mxfp4_moe", 8192, (54.13, 79.74, 114.91, 149.74, 196.60)),
+        (spark, "gpt-oss-20b", "mxfp4_moe", 512, (95.00, 151.90, 254.09, 400.94, 614.82)),
+        (spark, "gpt-oss-20b", "mxfp4_moe", 8192, (82.98, 127.28, 191.33, 262.36, 341.16)),
+        (spark, "Qwen3-Coder-30B-A3B", "q8_0", 512, (64.11, 102.01, 154.91, 232.98, 345.01)),
+        (spark, "Qwen3-Coder-30B-A3B", "q8_0", 8192, (50.51, 72.59, 96.39, 121.64, 143.06)),
+        (spark, "Qwen2.5-Coder-7B", "q8_0", 512, (54.46, 104.33, 195.67, 335.01, 593.27)),
+        (spark, "Qwen2.5-Coder-7B", "q8_0", 8192, (48.39, 84.71, 138.88, 196.21, 268.20)),
+        (ultra, "gpt-oss-20b", "mxfp4_moe", 512, (167.56, 211.76, 247.75, 326.11, 536.15)),
+    ):
+        for num, written in zip((2, 4, 8, 16, 32), speeds, strict=True):
+            yield Point(source, machine, model, quantisation, written, depth + 16, num_sequences=num)
+
+
+BATCHES: tuple[Point, ...] = tuple(_batches())
+"""Judged by alone: nothing is fitted to them."""
