@@ -7,9 +7,8 @@ floats.  `Device` says what prefill and decode do to each other.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 from cluster.simulate.job import Job
 from cluster.simulate.lab import STEP_OVERHEAD_S, WEIGHTS_READ_CAP, Node
@@ -63,12 +62,6 @@ class Engine:
         """The job's own prefill, undisturbed, with what is resident now."""
         hit_tokens = self.hit_tokens(job)
         return self.node.prefill_s(job.model, hit_tokens, job.input_tokens - hit_tokens)
-
-    def queue_s(self, before: Job | None = None) -> float:
-        """Undisturbed prefill that stands before one that waits here, or before one that came now."""
-        ahead = takewhile(lambda job: job is not before, self.waiting)
-        begun_s = 0.0 if self.prefilling is None else self._left_s(self.prefilling)
-        return begun_s + sum(self._left_s(job) for job in ahead)
 
     def submit(self, job: Job, now: float) -> list[Job]:
         """Returns the jobs whose prefill begins with it."""
@@ -139,23 +132,15 @@ class Engine:
         self.waiting.remove(job)
         is_new = not job.has_started
         if is_new:
-            job.hit_tokens = self.memory.begin(job, self._victims)
+            job.hit_tokens = self.memory.begin(job, lambda idle: self._orders.victims(idle, self._now))
             new_tokens = job.input_tokens - job.hit_tokens
             job.prefill_s = job.left_s = self.node.prefill_s(job.model, job.hit_tokens, new_tokens)
             job.started_s = self._now
         self.prefilling, self._chunk_left_s = job, self._orders.chunk_s(job)
         return [job] if is_new else []
 
-    def _victims(self, idle: Sequence[str]) -> Iterable[str]:
-        """A session whose turn waits here is not idle: it is cut only where nothing else is left."""
-        wanted = {job.session for job in self.waiting}
-        return self._orders.victims(sorted(idle, key=wanted.__contains__), self._now)
-
     def _fits(self, job: Job) -> bool:
         return job.has_started or self.memory.fits(job)
-
-    def _left_s(self, job: Job) -> float:
-        return job.left_s if job.has_started else self.prefill_s(job)
 
     def _rates(self) -> tuple[float, float]:
         """The speed of prefill, of 1, and the seconds of a decode step: one token for all that decode."""

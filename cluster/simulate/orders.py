@@ -24,7 +24,7 @@ class Orders(Protocol):
     def victims(self, idle: Sequence[str], now: float) -> Iterable[str]:
         """Sessions in the order in which they lose their tails.
 
-        `idle`: the longest unused first, and last those whose next turn waits here.
+        `idle`: none of their turns runs, the longest unused first.  Its next turn may wait here.
         """
         ...
 

@@ -97,19 +97,6 @@ def test_the_least_recently_used_session_loses_its_tail() -> None:
     assert one.memory.running_bytes + one.memory.idle_bytes == one.memory.capacity_bytes
 
 
-def test_a_session_whose_turn_waits_is_not_idle() -> None:
-    """It keeps what it has although it is older, when the turn before it makes room."""
-    one = engine(kv_bytes=2000 * 1000)
-    have(one, "waits", 400)
-    have(one, "idle", 500)
-    waits = job("waits", 450, 1, kept_tokens=400)
-    for each in (job("runs", 600, 1), job("big", 900, 1), waits):
-        one.submit(each, 0.0)
-    finish(one)
-    assert waits.hit_tokens == 400
-    assert one.memory.resident_tokens("idle") < 500
-
-
 def test_a_turn_waits_until_it_fits_and_all_behind_it_wait_too() -> None:
     one = engine(kv_bytes=2000 * 1000)
     runs, large, small = job("a"), job("b"), job("c", 50, 1)
@@ -147,12 +134,3 @@ def test_a_turn_that_waits_can_be_taken_back() -> None:
     finish(one)
     assert turns[2].first_token_s == pytest.approx(2 * P)
     assert math.isnan(turns[1].started_s)
-
-
-def test_the_queue_is_told_in_seconds_of_prefill() -> None:
-    one, turns = engine(), [job(name) for name in "ab"]
-    for each in turns:
-        one.submit(each, 0.0)
-    one.advance(0.5)
-    assert one.queue_s() == pytest.approx(2 * P - 0.5)
-    assert one.queue_s(turns[1]) == pytest.approx(P - 0.5)

@@ -8,6 +8,7 @@ import pytest
 from cluster.simulate.engine import Engine
 from cluster.simulate.job import Job
 from cluster.simulate.peers import PEERS
+from cluster.simulate.peers.estimate import ttft_s
 from cluster.simulate.policy import Arrived, Policy, SaidFirst
 from tests.simulate.small import engine, have, job
 
@@ -137,6 +138,16 @@ def test_llm_d_may_count_only_those_that_wait_for_prefill() -> None:
     turn = job("s", 10_000, kept_tokens=6000)
     assert ask(made("llm-d"), there, turn) == "b"
     assert ask(made("llm-d-prefill"), there, turn) == "a"
+
+
+def test_an_estimate_counts_the_queue_before_a_turn_and_its_own_prefill() -> None:
+    one, turns = engine(), [job(name, 1000) for name in "abc"]
+    for each in turns:
+        one.submit(each, 0.0)
+    one.advance(0.5)
+    whole_s = 1 + 500 / 60_000
+    assert ttft_s(one, turns[1]) == pytest.approx(2 * whole_s)
+    assert ttft_s(one, job("d", 1000)) == pytest.approx(4 * whole_s)
 
 
 def test_mooncake_weighs_the_queue_against_the_prefill() -> None:

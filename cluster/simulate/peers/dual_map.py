@@ -6,6 +6,7 @@ from hashlib import blake2b
 from cluster.simulate.engine import Engine
 from cluster.simulate.job import Job
 from cluster.simulate.peers.at_once import AtOnce
+from cluster.simulate.peers.estimate import ttft_s
 from cluster.simulate.policy import Arrived, Event, Finished, Place, SaidFirst
 
 SLO_S = 5.0
@@ -32,27 +33,22 @@ class DualMap(AtOnce):
     def choose(self, job: Job, engines: Sequence[Engine]) -> Engine:
         pair = _pair(job.session, engines)
         hot = max(pair, key=lambda engine: engine.hit_tokens(job))
-        if hot.hit_tokens(job) and engine_ttft_s(hot, job) <= SLO_S:
+        if hot.hit_tokens(job) and ttft_s(hot, job) <= SLO_S:
             return hot
-        return self.least(pair, lambda engine: engine_ttft_s(engine, job))
+        return self.least(pair, lambda engine: ttft_s(engine, job))
 
     def _move(self, engines: Sequence[Engine], now: float) -> Sequence[Place]:
         """The first such turn: the queues are others once it has moved."""
         for engine in engines:
             for job in engine.waiting:
-                here_s = engine.queue_s(job) + engine.prefill_s(job)
+                here_s = ttft_s(engine, job)
                 if now - job.arrived_s + here_s <= SLO_S:
                     continue
                 able = [each for each in engines if each.node.holds(job.model, job.tokens)]
                 for other in _pair(job.session, able):
-                    if other is not engine and engine_ttft_s(other, job) < here_s:
+                    if other is not engine and ttft_s(other, job) < here_s:
                         return (Place(job, other.node.name),)
         return ()
-
-
-def engine_ttft_s(engine: Engine, job: Job) -> float:
-    """From now, by estimate."""
-    return engine.queue_s() + engine.prefill_s(job)
 
 
 def _pair(session: str, engines: Sequence[Engine]) -> Sequence[Engine]:
