@@ -14,7 +14,7 @@ pytestmark = pytest.mark.needs_mlx
 NUM_TOKENS = 512
 """Two of the steps in which MLX's caches grow, and more than any window here."""
 
-PLAIN = {
+PLAIN: dict[str, object] = {
     "hidden_size": 64,
     "intermediate_size": 128,
     "vocab_size": 128,
@@ -29,10 +29,20 @@ PLAIN = {
     "num_key_value_heads": 2,
     "head_dim": 16,
 }
-EXPERTS = {"num_local_experts": 4, "num_experts": 4, "n_routed_experts": 4, "num_experts_per_tok": 2}
-ROUTED = EXPERTS | {"moe_intermediate_size": 32, "n_group": 1, "topk_group": 1, "norm_topk_prob": True}
+EXPERTS: dict[str, object] = {
+    "num_local_experts": 4,
+    "num_experts": 4,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+}
+ROUTED: dict[str, object] = EXPERTS | {
+    "moe_intermediate_size": 32,
+    "n_group": 1,
+    "topk_group": 1,
+    "norm_topk_prob": True,
+}
 SLIDING_AND_FULL = ["sliding_attention", "full_attention"] * 2
-DELTA_NET = {
+DELTA_NET: dict[str, object] = {
     "linear_num_value_heads": 4,
     "linear_num_key_heads": 2,
     "linear_key_head_dim": 32,
@@ -44,7 +54,7 @@ DELTA_NET = {
     "mlp_only_layers": [],
     "partial_rotary_factor": 0.5,
 }
-LATENT = ROUTED | {
+LATENT: dict[str, object] = ROUTED | {
     "num_key_value_heads": 4,
     "kv_lora_rank": 32,
     "q_lora_rank": 16,
@@ -56,8 +66,8 @@ LATENT = ROUTED | {
     "routed_scaling_factor": 1.0,
     "moe_layer_freq": 1,
 }
-GLOBAL = {"num_global_key_value_heads": 1, "global_head_dim": 32, "attention_k_eq_v": True}
-MAMBA = {
+GLOBAL: dict[str, object] = {"num_global_key_value_heads": 1, "global_head_dim": 32, "attention_k_eq_v": True}
+MAMBA: dict[str, object] = {
     "hybrid_override_pattern": "M*-M",
     "mamba_num_heads": 4,
     "mamba_head_dim": 16,
@@ -72,7 +82,7 @@ MAMBA = {
     "time_step_limit": [0.0, 1.0],
     "time_step_min": 0.001,
 }
-CONVOLUTIONS = {
+CONVOLUTIONS: dict[str, object] = {
     "norm_eps": 1e-5,
     "conv_bias": False,
     "conv_L_cache": 3,
