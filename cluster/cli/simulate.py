@@ -22,11 +22,11 @@ SHOWN_EVERY = 500
 """Turns between two redraws."""
 
 COLUMNS = {
-    "mean_turn_s": ("mean turn", "{:,.1f} s"),
-    "ttft_p50_s": ("first token p50", "{:,.1f} s"),
-    "ttft_p99_s": ("p99", "{:,.0f} s"),
-    "longest_wait_s": ("longest wait", "{:,.0f} s"),
-    "worst_to_median_session": ("worst / median session", "{:.1f}"),
+    "mean_turn_s": ("mean turn s", "{:,.1f}"),
+    "ttft_p50_s": ("first token p50 s", "{:,.1f}"),
+    "ttft_p99_s": ("p99 s", "{:,.0f}"),
+    "longest_wait_s": ("longest wait s", "{:,.0f}"),
+    "worst_to_median_session": ("worst to median session", "{:.1f}"),
     "hit_rate": ("prompt found resident", "{:.0%}"),
 }
 
@@ -157,7 +157,8 @@ def _numbers(option: str, text: str, least: int) -> list[int]:
 def _table(number: int, rows: list[dict[str, Any]]) -> Table:
     """The best of each column stands out."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left")
-    table.add_column(f"{number} sessions")
+    longest = max(len(row["policy"]) for row in rows)
+    table.add_column(f"{number} sessions", min_width=longest)
     for head, _ in COLUMNS.values():
         table.add_column(head, justify="right")
     best = {field: (max if field == "hit_rate" else min)(row[field] for row in rows) for field in COLUMNS}

@@ -11,7 +11,7 @@ from cluster.pool.paths import PoolPaths
 from cluster.pool.state import PoolState, Stage, write_state
 from tests.cli.hearth import Hearth
 
-COMMANDS = ("up", "down", "status", "models", "load", "unload", "chat", "logs", "doctor", "plan")
+COMMANDS = ("up", "down", "status", "models", "load", "unload", "chat", "logs", "doctor", "plan", "simulate")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,0 +1,69 @@
+"""The bench of policies runs, computes its report again, and compares only what is comparable."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.harness.record import Run
+from bench.policies.figures import figures
+from bench.policies.reference import REFERENCE
+from cluster.simulate.peers import PEERS
+
+NAMES = ("mean_turn_s", "ttft_p99_s", "hit_rate")
+
+
+def run(**settings: object) -> Run:
+    """Two seeds of sticky at 12 sessions, a tenth above the reference and a tenth below; p99 twice it."""
+    rows: list[dict[str, Any]] = [
+        {
+            "kind": "policy",
+            "device": "shared",
+            "policy": "sticky",
+            "num_sessions": 12,
+            "seed": seed,
+            "figures": dict(zip(NAMES, (mean_s, 238.0, 0.9), strict=True)),
+        }
+        for seed, mean_s in ((1, 17.9 * 1.1), (2, 17.9 * 0.9))
+    ]
+    told = {"lab": "five-nodes", "turns": 6000, "data": None, "is_quick": False} | settings
+    return Run({"settings": told, "code": "c", "machine": {}}, rows)
+
+
+def test_means_over_seeds_are_compared_with_the_reference() -> None:
+    found = figures(run())
+    assert (found["cells"], found["mean_within_15pct"], found["p99_within_15pct"]) == (1, 1, 0)
+    cell = found["policies"]["shared sticky 12"]
+    assert (cell["mean_ratio"], cell["p99_ratio"]) == (1.0, 2.0)
+    assert cell["seeds_mean_turn_s"] == [pytest.approx(16.11), pytest.approx(19.69)]
+
+
+@pytest.mark.parametrize("other", [{"lab": "two-studios-3090"}, {"turns": 200}])
+def test_another_set_up_is_not_compared(other: dict[str, object]) -> None:
+    assert figures(run(**other))["cells"] == 0
+
+
+def test_the_reference_has_each_policy_but_those_it_never_ran() -> None:
+    without = {"round-robin", "least-kv", "power-of-two-distinct", "ray-prefix-distinct"}
+    assert {name for _, name, _ in REFERENCE} == set(PEERS) - without
+    assert len(REFERENCE) == 60
+
+
+def test_the_bench_of_policies(tmp_path: Path, repository: Path) -> None:
+    argv = [sys.executable, "-m", "bench.policies", "--json"]
+    events = str(tmp_path / "events.jsonl")
+    told = [
+        subprocess.run(
+            [*argv, *more], cwd=repository, capture_output=True, text=True, timeout=100, check=True
+        )
+        for more in (["--quick", "--out", events], ["--report", events])
+    ]
+    measured, again = (json.loads(each.stdout) for each in told)
+    assert measured == again
+    assert measured["is_quick"]
+    assert len(measured["policies"]) == len(PEERS)

@@ -1,0 +1,81 @@
+"""`hearth simulate`: a comparison on a lab of one's own, and words for what it cannot read."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cluster.cli import app
+
+LAB = """
+models:
+  - {name: m, kv_bytes_per_token: 36864, window_tokens: 131072, active_bytes: 3.3e9}
+nodes:
+  - {name: box, kv_bytes: 20.0e9, bandwidth_bytes_per_s: 4.0e11, prefill_tokens_per_s: 900}
+"""
+
+
+def simulate(*options: str) -> Result:
+    return CliRunner().invoke(app, ["simulate", "--turns", "60", *options])
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> str:
+    path = tmp_path / "mine.yaml"
+    path.write_text(LAB)
+    return str(path)
+
+
+def test_another_machine_makes_people_wait_less(lab: str) -> None:
+    options = ("--lab", lab, "--policies", "mooncake,sticky", "--sessions", "4,8", "--json")
+    alone, joined = (json.loads(simulate(*options, *more).stdout) for more in ((), ("--add", "m3-ultra-256")))
+    assert joined["nodes"] == ["box", "added-2-m3-ultra-256"]
+    assert [(run["policy"], run["num_sessions_at_once"]) for run in alone["runs"]] == [
+        ("mooncake", 4),
+        ("sticky", 4),
+        ("mooncake", 8),
+        ("sticky", 8),
+    ]
+    for before, after in zip(alone["runs"], joined["runs"], strict=True):
+        assert after["mean_turn_s"] < before["mean_turn_s"]
+        assert after["num_turns"] == 60
+
+
+def test_the_table_begins_with_the_policy_that_waits_least() -> None:
+    done = simulate("--policies", "round-robin,mooncake,sticky", "--sessions", "12", "--turns", "600")
+    assert done.exit_code == 0
+    rows = [line.split()[0] for line in done.stdout.splitlines() if line[:1].islower()]
+    assert rows[0] == "mooncake"
+    assert rows[-1] == "round-robin"
+
+
+def test_a_recorded_trace_is_replayed(tmp_path: Path, lab: str) -> None:
+    turn = {"type": "n", "in": 5000, "out": 50, "think_time": 4.0, "lcp": 0}
+    turns = [turn, turn | {"in": 5200, "lcp": 78}, turn | {"in": 5400, "lcp": 81}]
+    body = {"id": "s", "block_size": 64, "tool_tokens": 0, "system_tokens": 0, "requests": turns}
+    trace = tmp_path / "trace.jsonl.gz"
+    trace.write_bytes(gzip.compress(json.dumps(body).encode()))
+    told = json.loads(simulate("--lab", lab, "--trace", str(trace), "--policies", "sticky", "--json").stdout)
+    kept = (78 + 81) * 64 / (5000 + 5200 + 5400)
+    assert told["runs"][0]["hit_rate"] == pytest.approx(kept, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--policies", "stikcy"), "--policies: 'stikcy' is not known."),
+        (("--device", "gpu"), "--device: 'gpu' is not known."),
+        (("--sessions", "12,many"), "--sessions: '12,many' is no list of numbers."),
+        (("--lab", "nowhere.yaml"), "--lab: nowhere.yaml cannot be read."),
+        (("--trace", "nowhere.jsonl"), "--trace: nowhere.jsonl cannot be read"),
+        (("--add", "toaster"), "--add.machine: 'toaster' is not known."),
+    ],
+)
+def test_what_is_wrong_is_told_with_a_remedy(options: tuple[str, str], words: str) -> None:
+    done = simulate(*options, "--json")
+    assert done.exit_code == 2
+    told = json.loads(done.stdout)["error"]
+    assert told["problem"].startswith(words)
+    assert told["remedy"]
