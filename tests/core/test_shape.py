@@ -59,6 +59,12 @@ def test_all_published_configs_are_read_and_agree_with_the_table() -> None:
         assert told == (MODELS[ours].token_bytes, MODELS[ours].sequence_bytes), name
 
 
+def test_a_pattern_of_letters_is_repeated() -> None:
+    shape = shape_of_config(grouped(6, 2, 32) | {"sliding_window_pattern": "LLG", "sliding_window": 64})
+    slides, attends = (Attention(2, 32, 32, 64),), (Attention(2, 32, 32),)
+    assert shape.layers == (slides, slides, attends) * 2
+
+
 def test_a_layer_of_experts_alone_keeps_nothing() -> None:
     shape = shape_of_config(grouped(4, 2, 32) | {"layers_block_type": ["attention", "moe"] * 2})
     assert shape.layers == ((Attention(2, 32, 32),), ()) * 2
@@ -118,6 +124,7 @@ def test_a_hybrid_without_its_pattern_is_counted_with_both_in_each_layer() -> No
         ({"layer_types": ["full_attention"] * 3}, "layer_types"),
         ({"layer_types": "full"}, "layer_types"),
         ({"hybrid_override_pattern": "M*?"}, "hybrid_override_pattern"),
+        ({"sliding_window_pattern": "LLX", "sliding_window": 64}, "sliding_window_pattern"),
         ({"layer_types": ["linear_attention"] * 32, "linear_num_value_heads": 32}, "linear_num_key_heads"),
         ({"compress_ratios": [4] * 3}, "compress_ratios"),
     ],

@@ -4,7 +4,7 @@ Each way to write it is a function here, which answers None where the config is 
 answer counts: a list of the layers comes before a rule that makes one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -54,6 +54,7 @@ _WORDS = (
     ("mlp", Kind.NOTHING),
 )
 _EXACT = {"attention": Kind.FULL}
+_REPEATED = {"L": Kind.SLIDING, "G": Kind.FULL}
 _LETTERS = {"M": Kind.RECURRENT, "*": Kind.FULL, "-": Kind.NOTHING, "E": Kind.NOTHING}
 
 
@@ -90,11 +91,20 @@ def _of_word(word: str) -> Kind:
 def _by_letters(fields: Fields) -> Listed | None:
     name = "hybrid_override_pattern"
     pattern = fields.body.get(name)
-    if pattern is None:
+    if pattern is not None:
+        return Listed(_as_many(fields, name, _of_letters(fields, name, pattern, _LETTERS)))
+    name = "sliding_window_pattern"
+    pattern = fields.body.get(name)
+    if not isinstance(pattern, str):
         return None
-    if not isinstance(pattern, str) or not set(pattern) <= set(_LETTERS):
-        raise fields.wrong(name, f"is {pattern!r}; known are the letters {' '.join(_LETTERS)}.")
-    return Listed(_as_many(fields, name, [_LETTERS[letter] for letter in pattern]))
+    kinds = _of_letters(fields, name, pattern, _REPEATED)
+    return Listed(_each(fields, (kinds[layer % len(kinds)] for layer in range(MOST_LAYERS))))
+
+
+def _of_letters(fields: Fields, name: str, pattern: object, letters: Mapping[str, Kind]) -> list[Kind]:
+    if not isinstance(pattern, str) or not pattern or not set(pattern) <= set(letters):
+        raise fields.wrong(name, f"is {pattern!r}; known are the letters {' '.join(letters)}.")
+    return [letters[letter] for letter in pattern]
 
 
 def _by_numbers(fields: Fields) -> Listed | None:
