@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cluster.simulate.job import Job
 from cluster.simulate.lab import STEP_OVERHEAD_S, WEIGHTS_READ_CAP, Node
 from cluster.simulate.memory import Memory
-from cluster.simulate.orders import Orders, Stock
+from cluster.simulate.orders import Orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ DONE_TOKENS = 1e-6
 class Engine:
     """Times are virtual and only grow.  `next_s`: when `step` has something to do, inf for never."""
 
-    def __init__(self, node: Node, device: Device, orders: Orders | None = None) -> None:
+    def __init__(self, node: Node, device: Device, orders: Orders) -> None:
         self.node, self.device = node, device
         self.memory = Memory(node.kv_bytes)
         self.waiting: list[Job] = []
         self.prefilling: Job | None = None
         self.decoding: list[Job] = []
         self.next_s = math.inf
-        self._orders = orders or Stock()
+        self._orders = orders
         self._chunk_left_s = 0.0
         self._now = 0.0
 

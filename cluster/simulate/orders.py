@@ -8,7 +8,7 @@ from cluster.simulate.job import Job
 
 
 class Orders(Protocol):
-    """A policy may bring its own: asked by a node whenever it could begin or go on with a prefill."""
+    """A policy brings it: asked by a node whenever that could begin or go on with a prefill."""
 
     def next(self, waiting: Sequence[Job], fits: Callable[[Job], bool], now: float) -> Job | None:
         """One of `waiting`; None: none for now.

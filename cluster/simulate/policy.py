@@ -10,6 +10,7 @@ from typing import Protocol
 
 from cluster.simulate.engine import Engine
 from cluster.simulate.job import Job
+from cluster.simulate.orders import Orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ class Place:
 
 
 class Policy(Protocol):
+    """`orders`: in which order all nodes work."""
+
+    @property
+    def orders(self) -> Orders: ...
+
     def handle(self, event: Event, engines: Mapping[str, Engine], now: float) -> Sequence[Place]: ...
 
     @property

@@ -26,18 +26,3 @@ class Session:
     turns: Sequence[Turn]
     system_tokens: int = 0
     system_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A single turn of an open trace: it arrives at `arrives_s`, whatever became of the others.
-
-    `blocks`: names of the prompt's blocks in order, `block_tokens` each; equal names are equal content
-    behind an equal prefix.
-    """
-
-    arrives_s: float
-    input_tokens: int
-    output_tokens: int
-    blocks: Sequence[int]
-    block_tokens: int

@@ -55,7 +55,9 @@ class World:
         told: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.lab, self.load, self.policy = lab, load, policy
-        self.engines: Mapping[str, Engine] = {node.name: Engine(node, device) for node in lab.nodes}
+        self.engines: Mapping[str, Engine] = {
+            node.name: Engine(node, device, policy.orders) for node in lab.nodes
+        }
         self.now = 0.0
         self._told = told
         self._chance = Random(load.seed)

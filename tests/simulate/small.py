@@ -6,12 +6,13 @@ from itertools import count
 from cluster.simulate.engine import UNDISTURBED, Device, Engine
 from cluster.simulate.job import Job
 from cluster.simulate.lab import Lab, Model, Node
-from cluster.simulate.orders import Orders
+from cluster.simulate.orders import Orders, Stock
 
 MODEL = Model("m", kv_bytes_per_token=1000, window_tokens=100_000, active_bytes=5e6)
 """With `node`: a decode step takes 5 ms of weights and 1 ms of KV a sequence of `job`, and 4 ms beside."""
 
 NUMBERS = count()
+STOCK = Stock()
 
 
 def node(name: str = "n", kv_bytes: float = 1e9, rate: float = 1000.0, bandwidth: float = 1e9) -> Node:
@@ -35,7 +36,7 @@ def job(
 def engine(
     name: str = "n",
     device: Device = UNDISTURBED,
-    orders: Orders | None = None,
+    orders: Orders = STOCK,
     kv_bytes: float = 1e9,
     rate: float = 1000.0,
 ) -> Engine:

@@ -1,7 +1,9 @@
 """Labs, traces and made sessions: what is read, and what is refused by name."""
 
 import json
+import re
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import yaml
@@ -31,6 +33,11 @@ def test_a_lab_is_read_with_its_machines() -> None:
     assert box.holds(lab.models[0], 5_000_000)
     assert not box.holds(lab.models[0], 5_000_001)
     assert not box.holds(lab.models[1], 1)
+
+
+def test_the_page_has_an_example_that_loads(repository: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (repository / "docs/simulate.md").read_text(), re.DOTALL)
+    assert [node.name for node in parse_lab(yaml.safe_load(example), "docs").nodes] == ["studio", "tower"]
 
 
 @pytest.mark.parametrize(

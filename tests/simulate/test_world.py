@@ -11,6 +11,7 @@ from cluster.simulate.engine import DEVICES, SHARED, Engine
 from cluster.simulate.figures import figures_of
 from cluster.simulate.job import Job
 from cluster.simulate.lab import FIVE_NODES, TWO_STUDIOS_3090, Lab
+from cluster.simulate.orders import Orders, Stock
 from cluster.simulate.peers import PEERS
 from cluster.simulate.policy import Arrived, Event, Place, Policy, Woke
 from cluster.simulate.run import sessions_for
@@ -33,6 +34,10 @@ class Watched:
     def wake_s(self) -> float:
         return self.policy.wake_s
 
+    @property
+    def orders(self) -> Orders:
+        return self.policy.orders
+
     def handle(self, event: Event, engines: Mapping[str, Engine], now: float) -> Sequence[Place]:
         self.events.append(type(event).__name__)
         for engine in engines.values():
@@ -53,6 +58,7 @@ class Hourly:
 
     def __init__(self) -> None:
         self.kept: list[Job] = []
+        self.orders = Stock()
         self.wake_s = math.inf
 
     def handle(self, event: Event, engines: Mapping[str, Engine], now: float) -> Sequence[Place]:

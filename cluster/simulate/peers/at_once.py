@@ -1,4 +1,4 @@
-"""The base of all peers: a turn is placed when it arrives, and stays there."""
+"""The base of all peers: a turn is placed when it arrives, and engines work as they do by themselves."""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,11 +7,13 @@ from random import Random
 
 from cluster.simulate.engine import Engine
 from cluster.simulate.job import Job
+from cluster.simulate.orders import Stock
 from cluster.simulate.policy import Arrived, Event, Place
 
 
 class AtOnce(ABC):
     wake_s = math.inf
+    orders = Stock()
 
     def __init__(self, chance: Random) -> None:
         self.chance = chance

@@ -41,7 +41,7 @@ class PowerOfTwo(AtOnce):
 
 
 class PowerOfTwoDistinct(PowerOfTwo):
-    """The less loaded of two different ones, as Ray Serve 2.60 and sglang-router draw them."""
+    """The less loaded of two different ones, as Ray Serve 2.60 draws them."""
 
     def draw(self, engines: Sequence[Engine]) -> Sequence[Engine]:
         return self.chance.sample(engines, min(2, len(engines)))
