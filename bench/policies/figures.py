@@ -19,13 +19,14 @@ def figures(run: Run) -> dict[str, Any]:
         for key, cell in cells.items():
             _compare(key, cell)
     compared = [cell for cell in cells.values() if "mean_ratio" in cell]
-    outside = {_words(key): cell for key, cell in cells.items() if not cell.get("mean_near", True)}
+    outside = {name: _outside(name, cells) for name in ("mean", "p99")}
     return {
         "cells": len(compared),
         "mean_within_15pct": sum(cell["mean_near"] for cell in compared),
         "p99_within_15pct": sum(cell["p99_near"] for cell in compared),
-        "mean_outside": {words: cell["mean_ratio"] for words, cell in outside.items()},
-        "why": {name: WHY[name] for name in WHY if any(f" {name} " in words for words in outside)},
+        "mean_outside": outside["mean"],
+        "p99_outside": outside["p99"],
+        "why": {name: WHY[name] for name in WHY if any(f" {name} " in words for words in outside["mean"])},
         "policies": {_words(key): cell for key, cell in cells.items()},
         "sessions_from": "the trace of --data" if settings["data"] else "made ones",
         "is_quick": settings["is_quick"],
@@ -56,6 +57,11 @@ def _compare(key: tuple[str, str, int], cell: dict[str, Any]) -> None:
     ):
         cell[f"{name}_ratio"] = round(ours / theirs, 3)
         cell[f"{name}_near"] = abs(ours / theirs - 1) <= NEAR
+
+
+def _outside(name: str, cells: dict[tuple[str, str, int], dict[str, Any]]) -> dict[str, float]:
+    far = {key: cell for key, cell in cells.items() if not cell.get(f"{name}_near", True)}
+    return {_words(key): cell[f"{name}_ratio"] for key, cell in far.items()}
 
 
 def _words(key: tuple[str, str, int]) -> str:

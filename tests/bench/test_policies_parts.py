@@ -38,6 +38,7 @@ def run(**settings: object) -> Run:
 def test_means_over_seeds_are_compared_with_the_reference() -> None:
     found = figures(run())
     assert (found["cells"], found["mean_within_15pct"], found["p99_within_15pct"]) == (1, 1, 0)
+    assert (found["mean_outside"], found["p99_outside"]) == ({}, {"shared sticky 12": 2.0})
     cell = found["policies"]["shared sticky 12"]
     assert (cell["mean_ratio"], cell["p99_ratio"]) == (1.0, 2.0)
     assert cell["seeds_mean_turn_s"] == [pytest.approx(16.11), pytest.approx(19.69)]
