@@ -19,13 +19,15 @@ def figures(run: Run) -> dict[str, Any]:
 
 
 def _of_engine(kills: list[Row]) -> dict[str, Any]:
-    fates = [fate for kill in kills for fate in kill["fates_s"]]
-    backs = [kill["back_s"] for kill in kills]
+    lost = [kill for kill in kills if not kill["harmless"]]
+    fates = [fate for kill in lost for fate in kill["fates_s"]]
+    backs = [kill["back_s"] for kill in lost]
     return {
         "kills": len(kills),
+        "harmless": len(kills) - len(lost),
         "victims": {name: sum(kill["victim"] == name for kill in kills) for name in _victims(kills)},
         "turns": sum(kill["num_turns"] for kill in kills),
-        "turns_with_fate": len(fates),
+        "turns_with_fate": sum(len(kill["fates_s"]) for kill in kills),
         "fate_max_s": round(max(fates), 2) if fates else None,
         "back_num": sum(back is not None for back in backs),
         "back_p50_s": median_or_none(backs, 2),

@@ -29,7 +29,8 @@ async def measure(settings: KillSettings, pool: Pool, model: str, times: int, re
         victim.kill()
         answers = [await _text(connection) for connection in began]
         story = await read_story(pool.home, model, killed_s, settings.turns, settings.back_s)
-        left = await asyncio.to_thread(left_over, gang, settings.fate_s)
+        lost = [] if story.harmless else gang
+        left = await asyncio.to_thread(left_over, lost, settings.fate_s)
         record.add(
             "kill",
             model=model,

@@ -168,6 +168,8 @@ class Boots:
             reason = await front.lost()
         finally:
             self.front = None
+            if front.counters.num_turns_ended or front.counters.num_embeds:
+                self._restarts.answered()
             await _whole(self._close(front, server, reason))
         return reason
 

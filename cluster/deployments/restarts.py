@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RestartPlan:
-    """Given up after `num_starts` failures within `window_s`; 0: never.  Waits double up to `max_wait_s`."""
+    """Given up after `num_starts` failures within `window_s` with no answer between them; 0: never.  Waits
+    double up to `max_wait_s`."""
 
     num_starts: int = 5
     window_s: float = 300.0
@@ -25,6 +26,10 @@ class Restarts:
     def __init__(self, plan: RestartPlan) -> None:
         self._plan = plan
         self._failed_at: deque[float] = deque(maxlen=max(plan.num_starts, 16))
+
+    def answered(self) -> None:
+        """It has served: what fails next is no start that fails again."""
+        self._failed_at.clear()
 
     def failed(self, now: float) -> float | None:
         """Seconds to wait before the next start; None: give up."""

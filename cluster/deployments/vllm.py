@@ -129,12 +129,11 @@ class VllmEngine:
     async def generate(self, request: TurnRequest, prompt: Prompt) -> AsyncGenerator[Frame]:
         ids = prompt.ids if prompt.ids is not None else await self._ids(request)
         self._num_active += 1
-        is_over = False
+        turn, is_over = self._turn(request, ids), False
         try:
-            async with aclosing(self._turn(request, ids).frames()) as frames:
+            async with aclosing(turn.frames()) as frames:
                 async for frame in frames:
                     yield frame
-            is_over = True
         except EngineLost:
             is_over = True
             raise
@@ -143,7 +142,7 @@ class VllmEngine:
             yield failed(fault, self._window, len(ids), request.max_tokens)
         finally:
             self._num_active -= 1
-            if not is_over:
+            if not (is_over or turn.has_ended):
                 await self._server.wait_idle(lambda: self._num_active, CANCEL_TIMEOUT_S)
 
     def _turn(self, request: TurnRequest, ids: tuple[int, ...]) -> VllmTurn:

@@ -19,11 +19,12 @@ class Metrics:
     """One look at vLLM's own metrics."""
 
     def __init__(self, text: str) -> None:
+        # Most of the page is histograms, and the parser is slow.
+        lines = [line for line in text.splitlines() if line.startswith("vllm:") and "_bucket{" not in line]
         self._samples = {
             sample.name: sample
-            for family in text_string_to_metric_families(text)
+            for family in text_string_to_metric_families("\n".join([*lines, ""]))
             for sample in family.samples
-            if sample.name.startswith("vllm:") and not sample.name.endswith("_bucket")
         }
 
     def number(self, name: str) -> float:

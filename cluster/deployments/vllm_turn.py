@@ -50,6 +50,11 @@ class VllmTurn:
         self._num_told = 0
         self._text = ""
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether vLLM itself has ended its sequence, and holds no memory for it."""
+        return self._reason is not None
+
     async def frames(self) -> AsyncGenerator[Frame]:
         """Raises Refused and EngineLost."""
         async with aclosing(self._server.stream("/v1/completions", self._body)) as chunks:

@@ -33,3 +33,8 @@ class FrontContext:
     counters: FrontCounters
     say: Callable[[Event], None]
     now: Callable[[], float]
+
+    def pace_s(self) -> float:
+        """The time between two frames of a turn.  It grows with their number, so that on machines where
+        engine and gateway share the cores many turns do not take them from the engine."""
+        return max(self.limits.pace_s, len(self.book.ledger.leases) / self.limits.frames_per_s)

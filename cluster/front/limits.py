@@ -10,6 +10,7 @@ class FrontLimits:
     `stall_s`: an engine that says nothing for so long while it answers, or that does not free a
     sequence for so long, is taken for dead.  `pending_bytes`: how far a client may lag behind.
     `pace_s`: tokens that come faster than this travel in one frame; nobody reads that fast.
+    `frames_per_s`: of all turns together, where there are so many that the pace alone allows more.
     """
 
     step_tokens: int = 256
@@ -19,6 +20,7 @@ class FrontLimits:
     embed_s: float = 300.0
     evict_s: float = 10.0
     pace_s: float = 0.02
+    frames_per_s: float = 200.0
     pending_bytes: int = 8 * 1024 * 1024
     body_bytes: int = 64 * 1024 * 1024
     body_s: float = 30.0

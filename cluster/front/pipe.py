@@ -1,12 +1,12 @@
 """The frames of one turn on their way from the engine's pace to the client's.
 
 A frame costs every process on its way about the same, whatever it holds.  So tokens that come faster than
-one frame in `pace_s` travel together; the first one and the last one never wait.
+one frame in `pace` travel together; the first one and the last one never wait.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from cluster.wire import Frame, Tokens, encode_frame
 
@@ -15,11 +15,12 @@ _TOKEN_BYTES = 16
 
 
 class Pipe:
-    """Bounded bytes with one reader.  `is_broken`: it stopped without its last frame."""
+    """Bounded bytes with one reader.  `pace`: seconds between two frames, as it is now.  `is_broken`: it
+    stopped without its last frame."""
 
-    def __init__(self, max_bytes: int, pace_s: float) -> None:
+    def __init__(self, max_bytes: int, pace: Callable[[], float]) -> None:
         self.is_broken = False
-        self._max_bytes, self._pace_s = max_bytes, pace_s
+        self._max_bytes, self._pace = max_bytes, pace
         self._pending = bytearray()
         self._tokens: list[Tokens] = []
         self._num_token_bytes = 0
@@ -85,7 +86,7 @@ class Pipe:
 
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._pace_s):
+            async with asyncio.timeout(self._pace()):
                 await self._done.wait()
 
 

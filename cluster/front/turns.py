@@ -32,7 +32,7 @@ class Turn:
     """`pipe` is where its frames come out."""
 
     def __init__(self, context: FrontContext, ticket: Ticket, request: TurnRequest) -> None:
-        self.pipe = Pipe(context.limits.pending_bytes, context.limits.pace_s)
+        self.pipe = Pipe(context.limits.pending_bytes, context.pace_s)
         self.ticket = ticket
         self.silent_since = context.now()
         self._context, self._request = context, request

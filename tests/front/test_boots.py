@@ -109,6 +109,19 @@ async def test_an_engine_that_keeps_crashing_is_given_up_after_waits_that_double
         assert len(life.engines) == 5
 
 
+async def test_an_engine_that_answers_between_its_crashes_is_never_given_up() -> None:
+    async with living(Life([FakeSettings()])) as life, aiohttp.ClientSession() as http:
+        for number in range(2 * ENGINE.num_starts):
+            ready = await life.router.hear(ReplicaReady, num=number + 1)
+            front, engine = life.boots.front, life.engines[number]
+            assert front is not None
+            assert await FrontClient(front, life.router, engine, http, ready.boot).turn(ask("hello"))
+            engine.die("killed")
+        await life.router.hear(ReplicaReady, num=2 * ENGINE.num_starts + 1)
+        assert life.router.told(LoadFailed) == []
+        assert set(life.waits) == {0.5}
+
+
 async def test_an_upstream_that_is_away_is_asked_again_for_ever() -> None:
     settings = [*[FakeSettings(fail_start="Nobody answers.")] * 20, FakeSettings()]
     async with living(Life(settings, UPSTREAM)) as life:
@@ -144,7 +157,7 @@ async def test_people_see_how_far_a_start_has_come() -> None:
 async def test_a_start_that_hangs_is_given_up_with_the_last_lines_of_its_gang() -> None:
     layout = Layout(EngineKind.FAKE, "fake", (Shard(NodeId("n"), 1, num_ranks=2),), 1, 1)
     ground, router = LayoutGround(layout, "127.0.0.1"), ListeningRouter()
-    settings = FakeSettings(hang_start=True)
+    settings, clock_s = FakeSettings(hang_start=True), [0.0]
     boots = Boots(
         DeploymentId("d"),
         NodeId("n"),
@@ -152,10 +165,16 @@ async def test_a_start_that_hangs_is_given_up_with_the_last_lines_of_its_gang() 
         lambda: FakeEngine(settings, hosts=ground.hosts),
         router,
         ENGINE,
+        now=lambda: clock_s[0],
         ground=ground,
-        load_timeout_s=1.0 - BACKSTOP_S,
+        load_timeout_s=0.1 - BACKSTOP_S,
     )
     running = asyncio.create_task(boots.run())
+    await router.hear_loading()
+    async with asyncio.timeout(20):
+        while "lives" not in await ground.tail():  # noqa: ASYNC110 - a process's lines tell nobody
+            await asyncio.sleep(0.01)
+    clock_s[0] = 1.0
     failed = await router.hear(LoadFailed)
     assert "got no further" in failed.reason
     assert "it was at: loading" in failed.reason

@@ -8,7 +8,10 @@ from cluster.front.pipe import Pipe
 from cluster.wire import Ended, Frame, FrameDecoder, Started, Tokens
 
 ENDED = Ended("stop", 3, 0, 4)
-NEVER_S = 3600.0
+
+
+def never() -> float:
+    return 3600.0
 
 
 async def frames_of(pipe: Pipe) -> list[Frame]:
@@ -18,7 +21,7 @@ async def frames_of(pipe: Pipe) -> list[Frame]:
 
 
 async def test_tokens_that_come_faster_than_the_pace_travel_together() -> None:
-    pipe = Pipe(10_000, NEVER_S)
+    pipe = Pipe(10_000, never)
     reading = asyncio.create_task(frames_of(pipe))
     pipe.send(Started(3))
     pipe.send(Tokens((1,), "a"))
@@ -33,7 +36,7 @@ async def test_tokens_that_come_faster_than_the_pace_travel_together() -> None:
 
 
 async def test_ids_stay_with_exactly_their_text() -> None:
-    pipe = Pipe(10_000, NEVER_S)
+    pipe = Pipe(10_000, never)
     for frame in (Tokens((1,), "a"), Tokens((2,), ""), Tokens((3,), "é"), Tokens((4,), "")):
         pipe.send(frame)
     pipe.send(ENDED)
@@ -42,7 +45,7 @@ async def test_ids_stay_with_exactly_their_text() -> None:
 
 
 async def test_a_reader_that_lags_too_far_behind_loses_the_stream() -> None:
-    pipe = Pipe(100, NEVER_S)
+    pipe = Pipe(100, never)
     taken = [pipe.send(Tokens((number,), "x" * 10)) for number in range(10)]
     assert taken[0]
     assert not taken[-1]

@@ -28,6 +28,16 @@ async def test_a_turn_is_answered_with_its_frames_in_order() -> None:
     assert frames[-1] == Ended("stop", frames[0].prompt_tokens, 0, len("Grüße, 世界 🔥".encode()))
 
 
+async def test_turns_share_a_number_of_frames_a_second() -> None:
+    slow = FakeSettings(answer="x" * 30, decode_tps=500.0)
+    for frames_per_s, few in ((1e9, False), (1e-3, True)):
+        limits = replace(QUICK, pace_s=0.0, frames_per_s=frames_per_s)
+        async with serving(FakeEngine(slow), limits) as client:
+            frames = await client.turn(ask("hello"))
+            assert text_of(frames) == "x" * 30
+            assert (sum(isinstance(frame, Tokens) for frame in frames) <= 2) == few
+
+
 async def test_the_second_turn_of_a_session_finds_its_prefix() -> None:
     async with serving(FakeEngine()) as client:
         await client.turn(ask("hello there"))
