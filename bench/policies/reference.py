@@ -37,7 +37,7 @@ _UNDISTURBED = {
 
 WHY = {
     "sglang": "At 48 sessions the slowest node tips over or does not, by chance: see the span of its seeds.",
-    "dualmap": "The two nodes that a session's hash names decide: other hashes move 24 sessions by 15 %.",
+    "dualmap": "Other hashes of its sessions move 24 sessions by some 15 %, which explains a part at most.",
 }
 """Where a cell does not agree, what we know of the reason."""
 
