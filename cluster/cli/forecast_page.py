@@ -29,12 +29,18 @@ def page(ask: Ask, found: tuple[Forecast, ...]) -> Iterator[RenderableType]:
         yield _figures(ask, best) if best.holds else _lacking(ask, best)
         if each.others:
             yield _others(each)
+        for doubt in _doubts(each):
+            yield f"[yellow]![/] Not certain: {escape(doubt)}."
         warning = advice(ask, each)
         if warning:
             yield f"[yellow]![/] {escape(warning)}"
         yield _help(best, changes(ask, each.subject))
         yield ""
     yield "[dim]Estimates from published speeds: within 10 % for half of them, within 25 % for most.[/]"
+
+
+def _doubts(found: Forecast) -> tuple[str, ...]:
+    return found.subject.doubts(found.best.way.engine)
 
 
 def _head(ask: Ask, found: Forecast) -> str:
@@ -168,6 +174,7 @@ def _model(ask: Ask, found: Forecast) -> dict[str, Any]:
         **_outcome(found.best),
         "other_ways": [_outcome(each) for each in found.others],
         "advice": advice(ask, found),
+        "doubts": _doubts(found),
         "changes": [
             {"change": each.name, **_way(each.way), "before_s": each.before_s, "after_s": each.after_s}
             for each in changes(ask, found.subject)

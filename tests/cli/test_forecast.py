@@ -47,6 +47,28 @@ def test_any_model_is_planned_from_its_own_config(tmp_path: Path) -> None:
     assert (own["weights_bytes"], own["turn_s"]) == (known["weights_bytes"], known["turn_s"])
 
 
+def test_what_a_config_leaves_open_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    body = dict(known_model("Qwen3-Coder-30B-A3B"))
+    del body["num_experts_per_tok"]
+    file.write_text(json.dumps(body))
+    options = ("--machine", "m3-ultra-256", "--config", str(file))
+    assert (
+        "Not certain: num_experts_per_tok is missing: every expert is counted as active."
+        in plan(*options).stdout
+    )
+    assert len(json.loads(plan(*options, "--json").stdout)["models"][0]["doubts"]) == 1
+    assert "Not certain" not in plan("--machine", "m3-ultra-256", "--model", "Qwen3-Coder-30B-A3B").stdout
+
+
+def test_a_packing_told_beside_the_text_fields_counts(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    text = {**known_model("Qwen3-8B"), "quantization_config": {"quant_method": "fp8"}}
+    file.write_text(json.dumps({"text_config": text}))
+    done = plan("--machine", "m3-ultra-256", "--config", str(file), "--json")
+    assert json.loads(done.stdout)["models"][0]["quantisation"] == "as published"
+
+
 def test_cards_of_one_machine_are_named_by_their_number() -> None:
     done = plan("--machine", "2*rtx-3090", "--model", "Qwen3-32B", "--sessions", "2")
     assert "2*rtx-3090, on llama.cpp" in done.stdout

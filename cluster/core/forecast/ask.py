@@ -7,7 +7,7 @@ from functools import lru_cache
 from cluster.core.errors import InvalidField
 from cluster.core.layout import EngineKind, Variant, WeightsFormat
 from cluster.core.memory.cache import Keeping, KvType, kv_token_bytes
-from cluster.core.memory.config import shape_of_config
+from cluster.core.memory.config import shape_of_config, text_of
 from cluster.core.memory.packing import Quantisation
 from cluster.core.memory.parameters import parameters_of_config
 from cluster.core.memory.quantisation import quantisation_named, quantisation_of_config
@@ -36,13 +36,19 @@ class Subject:
         """How it is named."""
         if self.quantisation:
             return self.quantisation
-        named = any(self.config.get(field) for field in ("quantization", "quantization_config"))
+        told = self.config, text_of(self.config)
+        named = any(part.get(field) for part in told for field in ("quantization", "quantization_config"))
         return "as published" if named else USUAL[engine]
 
     def quantised(self, engine: EngineKind) -> Quantisation:
         """Raises InvalidField."""
         named = self.packed(engine)
         return quantisation_of_config(self.config) if named == "as published" else quantisation_named(named)
+
+    def doubts(self, engine: EngineKind) -> tuple[str, ...]:
+        """What its description leaves open, and what was assumed.  Raises InvalidField."""
+        told = (*parameters_of_config(self.config).doubts, *self.quantised(engine).doubts)
+        return tuple(dict.fromkeys(told))
 
     @property
     def window_tokens(self) -> int:
