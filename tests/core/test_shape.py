@@ -114,6 +114,28 @@ def test_a_hybrid_without_its_pattern_is_counted_with_both_in_each_layer() -> No
     assert "layer_types" in shape.doubts[0]
 
 
+def test_minus_one_stands_for_no_window() -> None:
+    told = shape_of_config(grouped(32, 8, 128) | {"layer_types": ["sliding"] * 32, "sliding_window": -1})
+    assert told.layers == ((Attention(8, 128, 128),),) * 32
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"mamba_headdim": 64, "mamba_expand": 4},
+        {"mamba_head_dim": 64, "mamba_expand": 4},
+        {"mamba_d_head": "auto"},
+        {"mamba_expand": 2},
+    ],
+)
+def test_the_heads_of_a_mamba_layer_are_found_however_it_tells_them(told: dict[str, object]) -> None:
+    """Zamba 2 and others have names of their own; all of these say 128 heads of 64 for a width of 4,096."""
+    mamba = {"n_mamba_heads": 128, "mamba_d_state": 64, "mamba_d_conv": 4, "mamba_ngroups": 2}
+    shape = shape_of_config(grouped(2, 8, 128) | {"layers_block_type": ["mamba", "hybrid"]} | mamba | told)
+    state = Recurrent(128 * 64 * 64, 3 * (128 * 64 + 2 * 2 * 64))
+    assert shape.layers == ((state,), (Attention(8, 128, 128), state))
+
+
 @pytest.mark.parametrize(
     ("changed", "field"),
     [
@@ -187,6 +209,15 @@ def test_a_gguf_of_mamba_knows_its_feed_forward_layers() -> None:
     shape = shape_of_gguf(header("some", **states, **kinds))
     state = Recurrent(64 * 16, 3 * (64 + 2 * 16))
     assert shape.layers == ((state,), (), (Attention(2, 64, 64),), (state,))
+
+
+def test_a_gguf_may_write_its_numbers_as_fractions() -> None:
+    told = shape_of_gguf(
+        header("some", **{"attention.shared_kv_layers": 1.0, "attention.head_count_kv": 2.0})
+    )
+    assert told.layers == (*((Attention(2, 64, 64),),) * 3, ())
+    with pytest.raises(InvalidField, match=r"is 1\.5 and should be a whole number"):
+        shape_of_gguf(header("some", **{"attention.shared_kv_layers": 1.5}))
 
 
 def test_a_gguf_without_heads_is_refused() -> None:

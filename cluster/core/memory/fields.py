@@ -11,8 +11,8 @@ from cluster.core.errors import InvalidField
 class Fields:
     """`where`: what the fields belong to, such as `config.json`.
 
-    A field that is missing or null is None.  Each method takes a field's names, the usual one first, and
-    raises InvalidField naming the one that is there and wrong.
+    A field that is missing or null is None, and a number may be written as 15.0.  Each method takes a field's
+    names, the usual one first, and raises InvalidField naming the one that is there and wrong.
     """
 
     body: Mapping[str, object]
@@ -26,13 +26,15 @@ class Fields:
         if name is None:
             return None
         value = self.body[name]
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        whole = int(value) if isinstance(value, float) and value.is_integer() else value
+        if isinstance(whole, bool) or not isinstance(whole, int) or whole < 0:
             raise self.wrong(name, f"is {value!r} and should be a whole number.")
-        return value
+        return whole
 
     def positive(self, *names: str) -> int | None:
-        """Like `number`; 0 stands for none."""
-        return self.number(*names) or None
+        """Like `number`; 0 and -1 stand for none."""
+        name = self._found(names)
+        return None if name is None or self.body[name] == -1 else self.number(name) or None
 
     def needed(self, *names: str) -> int:
         value = self.number(*names)

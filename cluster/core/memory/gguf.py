@@ -48,7 +48,7 @@ class _Reader:
 
     def of_each(self, name: str) -> tuple[int, ...] | None:
         """A number for each layer, whether the header has one for all or a list."""
-        if isinstance(self.fields.body.get(name), int):
+        if isinstance(self.fields.body.get(name), int | float):
             return (self.fields.number(name) or 0,) * self.num_layers
         numbers = self.fields.numbers(name)
         if numbers is not None and len(numbers) < self.num_layers:

@@ -46,25 +46,27 @@ def _delta_attention(linear: Fields) -> Recurrent:
 
 def _mamba_heads(fields: Fields, heads: int) -> Recurrent:
     """Mamba 2: the convolution runs over the inner width and, for each group, two states."""
-    state, groups = (
-        fields.needed(*_STATE),
-        fields.positive("n_groups", "mamba_n_groups", "mamba_ngroups") or 1,
-    )
-    inner = heads * _mamba_head_width(fields, heads)
-    return Recurrent(inner * state, (inner + 2 * groups * state) * (fields.needed(*_KERNEL) - 1))
+    state, inner = fields.needed(*_STATE), inner_width(fields, heads)
+    return Recurrent(inner * state, (inner + 2 * num_groups(fields) * state) * (fields.needed(*_KERNEL) - 1))
 
 
-def _mamba_head_width(fields: Fields, heads: int) -> int:
-    """`auto` stands for an equal part of the inner width."""
+def num_groups(fields: Fields) -> int:
+    """Of a Mamba 2 layer's states."""
+    return fields.positive("n_groups", "mamba_n_groups", "mamba_ngroups") or 1
+
+
+def inner_width(fields: Fields, heads: int) -> int:
+    """Of all heads of a Mamba 2 layer: without a head's own width they share the expanded one."""
     if fields.body.get("mamba_d_head") == "auto":
-        return _inner_width(fields) // heads
-    return fields.needed("mamba_head_dim", "mamba_d_head")
+        return _expanded_width(fields)
+    width = fields.positive("mamba_head_dim", "mamba_d_head", "mamba_headdim")
+    return _expanded_width(fields) if width is None else heads * width
 
 
 def _mamba(fields: Fields) -> Recurrent:
-    inner = _inner_width(fields)
+    inner = _expanded_width(fields)
     return Recurrent(inner * fields.needed(*_STATE), inner * (fields.needed(*_KERNEL) - 1))
 
 
-def _inner_width(fields: Fields) -> int:
+def _expanded_width(fields: Fields) -> int:
     return (fields.positive("mamba_expand", "expand") or 2) * fields.needed("hidden_size")

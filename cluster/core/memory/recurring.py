@@ -1,6 +1,7 @@
 """The weights of layers whose memory has a constant size: gated delta nets, Mamba, short convolutions."""
 
 from cluster.core.memory.fields import Fields
+from cluster.core.memory.recurrent import inner_width, num_groups
 from cluster.core.memory.shape import Recurrent
 from cluster.core.memory.tensors import HIDDEN, Part, Weight, matrix, vector
 
@@ -49,10 +50,7 @@ def _delta_attention(hidden: int, linear: Fields) -> tuple[Weight, ...]:
 def _mamba(fields: Fields) -> tuple[Weight, ...]:
     """Mamba 2: input, gate and a step a head, and for each group two states' worth of projections."""
     hidden, heads = fields.needed(*HIDDEN), fields.needed(*MAMBA_HEADS)
-    width = fields.body.get("mamba_d_head")
-    expanded = (fields.positive("mamba_expand", "expand") or 2) * hidden
-    inner = expanded if width == "auto" else heads * fields.needed("mamba_head_dim", "mamba_d_head")
-    groups = fields.positive("n_groups", "mamba_n_groups") or 1
+    inner, groups = inner_width(fields, heads), num_groups(fields)
     states = 2 * groups * fields.needed("ssm_state_size", "mamba_d_state")
     return (
         matrix(Part.MIXER, hidden, 2 * inner + heads, heads),
