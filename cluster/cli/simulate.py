@@ -1,6 +1,7 @@
 """`hearth simulate`."""
 
 import gzip
+import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,12 +60,12 @@ def simulate(
         from cluster.simulate.peers import PEERS
         from cluster.simulate.run import check_names, sessions_for
 
-        names = list(PEERS) if policies == "all" else policies.split(",")
+        names = list(PEERS) if policies == "all" else [name.strip() for name in policies.split(",")]
         check_names("--policies", names, PEERS)
         check_names("--device", [device], DEVICES)
         nodes = _lab(lab, add or [])
         with _lines(trace) as lines:
-            replayed = sessions_for(nodes, lines, str(trace))
+            replayed = sessions_for(nodes, lines, "--sessions" if trace is None else str(trace))
         numbers, all_seeds = _numbers("--sessions", sessions, 1), _numbers("--seeds", seeds, 0)
         rows = []
         with Progress(quiet=as_json) as progress:
@@ -125,7 +126,7 @@ def _read_lab(path: Path) -> "Lab":
     except OSError as fault:
         remedy = f"Name a YAML file, or one of {', '.join(LABS)}."
         raise InvalidField("--lab", f"{path} cannot be read.", remedy) from fault
-    except yaml.YAMLError as fault:
+    except (yaml.YAMLError, UnicodeDecodeError) as fault:
         raise InvalidField(str(path), f"is not YAML: {fault}.", "Mend the file.") from fault
     return parse_lab(body, str(path))
 
@@ -138,7 +139,7 @@ def _lines(path: Path | None) -> Generator[TextIO | None]:
     try:
         with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
             yield file
-    except (OSError, UnicodeDecodeError) as fault:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as fault:
         raise InvalidField(
             "--trace", f"{path} cannot be read: {fault}.", "Name a file of sessions."
         ) from fault
@@ -150,7 +151,8 @@ def _numbers(option: str, text: str, least: int) -> list[int]:
     except ValueError:
         numbers = []
     if not numbers or min(numbers) < least:
-        raise InvalidField(option, f"{text!r} is no list of numbers.", f"For example {option} 12,24.")
+        problem = f"{text!r} is no list of whole numbers from {least} on."
+        raise InvalidField(option, problem, f"For example {option} 12,24.")
     return numbers
 
 

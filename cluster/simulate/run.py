@@ -18,6 +18,9 @@ LEAST_TURNS = 3
 NUM_MADE = 135
 """As many sessions as the reference simulation uses."""
 
+MOST_TRIED = 3_000
+"""So many are made to find them: one in eleven fits 32,768 tokens, one in two hundred 16,000."""
+
 MADE_FROM = 396
 """Sessions are made from this number's seed, the same ones for all seeds of a run: these shuffle them."""
 
@@ -28,9 +31,10 @@ def sessions_for(lab: Lab, lines: Iterable[str] | None, where: str) -> list[Sess
     Raises InvalidField where the trace is none, or nothing of it fits.
     """
     if lines is None:
-        made = (each for each in synthetic_sessions(MADE_FROM) if _fits(lab, each))
-        return list(islice(made, NUM_MADE))
-    found = [each for each in read_agent_sessions(lines, where) if _fits(lab, each)]
+        tried = islice(synthetic_sessions(MADE_FROM), MOST_TRIED)
+        found = list(islice((each for each in tried if _fits(lab, each)), NUM_MADE))
+    else:
+        found = [each for each in read_agent_sessions(lines, where) if _fits(lab, each)]
     if not found:
         raise InvalidField(where, "no session of it fits the lab.", "Give the lab a larger window or node.")
     return found

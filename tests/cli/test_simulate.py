@@ -29,7 +29,7 @@ def lab(tmp_path: Path) -> str:
 
 
 def test_another_machine_makes_people_wait_less(lab: str) -> None:
-    options = ("--lab", lab, "--policies", "mooncake,sticky", "--sessions", "4,8", "--json")
+    options = ("--lab", lab, "--policies", "mooncake, sticky", "--sessions", "4, 8", "--json")
     alone, joined = (json.loads(simulate(*options, *more).stdout) for more in ((), ("--add", "m3-ultra-256")))
     assert joined["nodes"] == ["box", "added-2-m3-ultra-256"]
     assert [(run["policy"], run["num_sessions_at_once"]) for run in alone["runs"]] == [
@@ -41,6 +41,25 @@ def test_another_machine_makes_people_wait_less(lab: str) -> None:
     for before, after in zip(alone["runs"], joined["runs"], strict=True):
         assert after["mean_turn_s"] < before["mean_turn_s"]
         assert after["num_turns"] == 60
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "content"),
+    [
+        ("--lab", "lab.yaml", b"\xbb\xff"),
+        ("--lab", "lab.yaml", LAB.replace("131072", "100").encode()),
+        ("--trace", "cut.jsonl.gz", gzip.compress(bytes(1000))[:-9]),
+        ("--trace", "torn.jsonl.gz", gzip.compress(b"")[:10] + b"\xff" * 20),
+        ("--trace", "huge.jsonl", b'{"block_size": Infinity}'),
+    ],
+)
+def test_a_file_that_is_damaged_or_fits_nothing_is_refused(
+    tmp_path: Path, option: str, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    done = simulate(option, str(tmp_path / name), "--policies", "sticky", "--json")
+    assert done.exit_code == 2
+    assert json.loads(done.stdout)["error"]["remedy"]
 
 
 def test_the_table_begins_with_the_policy_that_waits_least() -> None:
@@ -67,7 +86,7 @@ def test_a_recorded_trace_is_replayed(tmp_path: Path, lab: str) -> None:
     [
         (("--policies", "stikcy"), "--policies: 'stikcy' is not known."),
         (("--device", "gpu"), "--device: 'gpu' is not known."),
-        (("--sessions", "12,many"), "--sessions: '12,many' is no list of numbers."),
+        (("--sessions", "12,many"), "--sessions: '12,many' is no list of whole numbers from 1 on."),
         (("--lab", "nowhere.yaml"), "--lab: nowhere.yaml cannot be read."),
         (("--trace", "nowhere.jsonl"), "--trace: nowhere.jsonl cannot be read"),
         (("--add", "toaster"), "--add.machine: 'toaster' is not known."),
