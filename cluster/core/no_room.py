@@ -7,7 +7,8 @@ from cluster.core.layout import EngineKind, ModelWish, NoRoom, Variant
 from cluster.core.places import Room, allowed, allowed_ranks, engines_for, has_labels
 
 LARGER = (
-    "Choose a smaller model or quantisation, a smaller `context_tokens` or `kv_type: q8_0`, or add a machine."
+    "Choose a smaller model or quantisation, a smaller `context_tokens`, fewer `slots` or `kv_type: q8_0`, "
+    "or add a machine."
 )
 
 

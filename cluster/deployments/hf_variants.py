@@ -128,13 +128,19 @@ def _shares(config: Json, counted: Parameters | None) -> WeightShares | None:
 
 def _tensor_parallel(text: Mapping[str, Any], shape: ModelShape) -> tuple[int, ...]:
     """With more ranks than KV heads several ranks keep the same head."""
-    shared = [int(text.get(name) or 0) for name in (*_SHARED_HEADS, "intermediate_size")]
+    shared = [width for name in (*_SHARED_HEADS, "intermediate_size") for width in _widths(text.get(name))]
     return tuple(
         num
         for num in range(1, MAX_RANKS + 1)
         if not any(width % num for width in shared)
         and all(heads % num == 0 or num % heads == 0 for heads in shape.kv_heads)
     )
+
+
+def _widths(told: Any) -> list[int]:  # noqa: ANN401 - whatever the file says
+    """One for all layers, or a list with one for each."""
+    each = told if isinstance(told, list) else [told]
+    return [int(width) for width in each if isinstance(width, int | float)]
 
 
 def _quantisation(config: Json) -> str:
@@ -158,10 +164,10 @@ def _bits(config: Json) -> float:
         return float(mlx.get("bits", 4))
     if not isinstance(other, dict):
         return _DTYPE_BITS.get(_dtype(config), 0.0)
-    if "bits" in other:
+    if other.get("bits"):
         return float(other["bits"])
-    groups = other.get("config_groups", {})
-    packed = [group.get("weights", {}).get("num_bits") for group in groups.values()]
+    groups = other.get("config_groups") or {}
+    packed = [(group.get("weights") or {}).get("num_bits") for group in groups.values()]
     if packed and all(packed):
         return float(packed[0])
     if other.get("load_in_4bit"):

@@ -101,7 +101,8 @@ def _too_little(file: GgufFile, fixed_bytes: int, kv_bytes: int, tokens: int, fr
         f"{file.path.name} needs {_gib(fixed_bytes + kv_bytes)} (weights and buffers {_gib(fixed_bytes)}, "
         f"KV memory {_gib(kv_bytes)} for {tokens} tokens), but of {_gib(free_bytes)} free memory "
         f"{_gib(usable)} may be used.",
-        "Free memory, choose a smaller model, a smaller `context_tokens`, or `kv_type: q8_0` or `q4_0`.",
+        "Free memory, choose a smaller model, a smaller `context_tokens`, fewer `slots`, or `kv_type: q8_0` "
+        "or `q4_0`.",
     )
 
 

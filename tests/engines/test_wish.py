@@ -107,6 +107,22 @@ def test_a_hugging_face_folder_tells_how_it_can_be_split(tmp_path: Path) -> None
     assert (one.mlx_tensor, one.mlx_pipeline) == (True, False)
 
 
+@pytest.mark.parametrize(
+    ("told", "ranks"),
+    [
+        ({"intermediate_size": [12_288, 6_144]}, (1, 2, 4, 8, 16)),  # Gemma 3n tells one for each layer
+        ({"intermediate_size": [12_288, 6_146]}, (1, 2)),
+        ({"quantization_config": {"quant_method": "compressed-tensors", "config_groups": None}}, None),
+        ({"quantization_config": {"config_groups": {"group_0": {"weights": None}}, "bits": None}}, None),
+    ],
+)
+def test_a_folder_is_read_however_its_fields_are_written(
+    tmp_path: Path, told: dict[str, object], ranks: tuple[int, ...] | None
+) -> None:
+    (one,) = variants(folder_of(tmp_path / "m", QWEN | told, safetensors("BF16", [8, 8], 128)))
+    assert one.tensor_parallel == (ranks or (1, 2, 4, 8, 16))
+
+
 def test_a_model_that_makes_vectors_is_known_before_it_is_loaded(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "m", QWEN, safetensors("BF16", [8, 8], 128))
     assert not variants(folder)[0].embeds
