@@ -167,7 +167,7 @@ def _bits(config: Json) -> float:
     if other.get("bits"):
         return float(other["bits"])
     groups = other.get("config_groups") or {}
-    packed = [(group.get("weights") or {}).get("num_bits") for group in groups.values()]
+    packed = [(group.get("weights") or {}).get("num_bits") or 0 for group in groups.values()]
     if packed and all(packed):
         return float(packed[0])
     if other.get("load_in_4bit"):
