@@ -11,7 +11,7 @@ from rich.table import Table
 from cluster.cli.terminal import size_words
 from cluster.core.forecast.ask import Ask
 from cluster.core.forecast.forecast import Change, Forecast, advice, changes
-from cluster.core.forecast.ways import ANSWER_TOKENS, NEW_TOKENS, Outcome, Way
+from cluster.core.forecast.ways import ANSWER_TOKENS, MOST_SESSIONS, NEW_TOKENS, Outcome, Way
 from cluster.core.layout import EngineKind
 from cluster.core.speed.model import Split
 
@@ -37,6 +37,8 @@ def page(ask: Ask, found: tuple[Forecast, ...]) -> Iterator[RenderableType]:
         yield _help(best, changes(ask, each.subject))
         yield ""
     yield "[dim]Estimates from published speeds: within 10 % for half of them, within 25 % for most.[/]"
+    if any(each.best.way.engine is EngineKind.VLLM for each in found):
+        yield "[dim]None of those speeds is vLLM's: expect less of its figures.[/]"
 
 
 def _doubts(found: Forecast) -> tuple[str, ...]:
@@ -94,7 +96,7 @@ def _bar(ask: Ask, found: Outcome) -> str:
 def _figures(ask: Ask, found: Outcome) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 2))
     rows = (
-        ("sessions in memory", f"{found.resident} of {ask.context_tokens:,} tokens"),
+        ("sessions in memory", f"{_resident(found)} of {ask.context_tokens:,} tokens"),
         ("first token, warm", f"{time_words(found.warm_s)} ({NEW_TOKENS} new tokens)"),
         ("first token, cold", f"{time_words(found.cold_s)} (all tokens), limited by {found.prefill_limit}"),
         ("tokens a second", f"{_speed(ask, found)}, limited by {found.limit}"),
@@ -105,6 +107,10 @@ def _figures(ask: Ask, found: Outcome) -> Table:
     return table
 
 
+def _resident(found: Outcome) -> str:
+    return f"{found.resident:,}{' or more' if found.resident == MOST_SESSIONS else ''}"
+
+
 def _speed(ask: Ask, found: Outcome) -> str:
     num = min(found.resident, ask.sessions)
     together = f", {found.together_tokens_s:.1f} each of {num} at once" if num > 1 else ""
@@ -113,7 +119,9 @@ def _speed(ask: Ask, found: Outcome) -> str:
 
 def _lacking(ask: Ask, found: Outcome) -> str:
     if not found.largest_tokens:
-        return "  Its weights alone are too large for these machines."
+        alone = found.weights_bytes > found.usable_bytes
+        words = "Its weights alone are" if alone else "Its weights with the engine's buffers are"
+        return f"  {words} too large for these machines."
     return (
         f"  No session of {ask.context_tokens:,} tokens fits beside the weights: "
         f"the longest has {found.largest_tokens:,}."
@@ -141,7 +149,8 @@ def _help(best: Outcome, found: tuple[Change, ...]) -> str:
 def _change(best: Outcome, change: Change) -> str:
     engine = change.way.engine
     other = f", on {ENGINES[engine]}" if engine is not best.way.engine else ""
-    after = f"{change.resident} sessions in memory, a turn takes {time_words(change.after_s)}"
+    held = f"{change.resident} session{'s' * (change.resident > 1)} in memory"
+    after = f"{held}, a turn takes {time_words(change.after_s)}"
     before = "" if change.before_s is None else f" instead of {time_words(change.before_s)}"
     return f"{escape(change.name)}{other} ({after}{before})"
 

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from cluster.core.forecast.ask import LabNode, Subject
 
 
+MOST_SESSIONS = 1024
+"""As many as a forecast counts."""
+
+
 def plan(
     machine: Annotated[
         list[str] | None,
@@ -28,7 +32,7 @@ def plan(
         typer.Option(help="`4bit`, `8bit`, `q4_k_m`, `bf16` and so on. Default: as usual for the engine."),
     ] = "",
     context: Annotated[int, typer.Option(min=1024, help="Tokens of each session.")] = 32768,
-    sessions: Annotated[int, typer.Option(min=1, help="How many at once.")] = 1,
+    sessions: Annotated[int, typer.Option(min=1, max=MOST_SESSIONS, help="How many at once.")] = 1,
     link: Annotated[str, typer.Option(help="Between machines: `1gbe`, `10gbe`, `tb5-rdma` ...")] = "1gbe",
     kv: Annotated[str, typer.Option(help="The type of KV memory: `f16`, `q8_0`, `q4_0`.")] = "f16",
     as_json: AsJson = False,
@@ -59,6 +63,8 @@ def _subjects(names: tuple[str, ...], config: Path | None, quantisation: str) ->
     from cluster.core.forecast.ask import Subject
     from cluster.core.speed.known_models import known_model, usual_quantisation
 
+    if quantisation:
+        _check_quantisation(quantisation)
     if config is None:
         return tuple(
             Subject(name, known_model(name), quantisation or usual_quantisation(name)) for name in names
@@ -66,6 +72,16 @@ def _subjects(names: tuple[str, ...], config: Path | None, quantisation: str) ->
     if len(names) > 1:
         raise InvalidField("--config", "It describes one model.", "Name one `--model`, or none.")
     return (Subject(names[0] if names else config.absolute().parent.name, _read(config), quantisation),)
+
+
+def _check_quantisation(text: str) -> None:
+    from cluster.core.errors import InvalidField
+    from cluster.core.memory.quantisation import quantisation_named
+
+    try:
+        quantisation_named(text)
+    except InvalidField as fault:
+        raise InvalidField("--quantisation", fault.problem, fault.remedy) from fault
 
 
 def _read(config: Path) -> dict[str, Any]:
@@ -91,7 +107,7 @@ def _node(text: str) -> "LabNode":
     num, star, name = text.rpartition("*")
     if not star:
         return LabNode(known_machine(text))
-    if not num.isdigit() or int(num) < 1:
+    if not (num.isascii() and num.isdigit() and num.strip("0")):
         raise InvalidField("--machine", f"{text!r} has no number of cards.", "For example `2*rtx-3090`.")
     return LabNode(known_machine(name), int(num))
 

@@ -47,6 +47,22 @@ def test_any_model_is_planned_from_its_own_config(tmp_path: Path) -> None:
     assert (own["weights_bytes"], own["turn_s"]) == (known["weights_bytes"], known["turn_s"])
 
 
+def test_weights_that_llama_cpp_alone_reads_are_planned_on_it() -> None:
+    done = plan("--machine", "m3-ultra-256", "--model", "Qwen3-8B", "--quantisation", "Q4_K_M")
+    assert "Q4_K_M: m3-ultra-256, on llama.cpp" in done.stdout
+
+
+def test_an_engine_without_published_speeds_is_trusted_less() -> None:
+    options = ("--machine", "rtx-3090", "--model", "Qwen3-32B")
+    assert "None of those speeds is vLLM's" in plan(*options, "--machine", "rtx-3090").stdout
+    assert "None of those speeds" not in plan(*options).stdout
+
+
+def test_a_count_that_was_ended_says_so() -> None:
+    options = ("--machine", "m3-ultra-512", "--model", "gpt-oss-20b")
+    assert "1,024 or more of 1,024 tokens" in plan(*options, "--context", "1024").stdout
+
+
 def test_what_a_config_leaves_open_is_said(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     body = dict(known_model("Qwen3-Coder-30B-A3B"))
@@ -82,7 +98,13 @@ def test_cards_of_one_machine_are_named_by_their_number() -> None:
         (("--machine", "rtx-3090", "--model", "Qwen4-8B"), "Qwen3-8B"),
         (("--machine", "rtx-3090", "--model", "Qwen3-8B", "--link", "5gbe"), "2.5gbe"),
         (("--machine", "rtx-3090", "--model", "Qwen3-8B", "--kv", "q5"), "q8_0"),
-        (("--machine", "rtx-3090", "--model", "Qwen3-8B", "--quantisation", "q9"), "q4_k_m"),
+        (("--machine", "rtx-3090", "--model", "Qwen3-8B", "--quantisation", "q9"), "--quantisation: 'q9'"),
+        (("--machine", "²*rtx-3090", "--model", "Qwen3-8B"), "2*rtx-3090"),
+        (("--machine", "0*rtx-3090", "--model", "Qwen3-8B"), "2*rtx-3090"),
+        (("--machine", "17*rtx-3090", "--model", "Qwen3-8B"), "16 or fewer"),
+        (("--machine", "2*m3-ultra-256", "--model", "Qwen3-8B"), "several times"),
+        (("-M", "rtx-3090", "-M", "rtx-3090", "-m", "Qwen3-8B", "--link", "pcie"), "10gbe"),
+        (("--machine", "rtx-3090", "--model", "Qwen3-8B", "--sessions", "1025"), "--sessions"),
         (("--machine", "rtx-3090", "--config", "/no/such/file"), "--config"),
         (("--model", "Qwen3-8B"), "--machine"),
         (("--machine", "rtx-3090"), "--model"),

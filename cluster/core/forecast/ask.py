@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from cluster.core.errors import InvalidField
 from cluster.core.layout import EngineKind, Variant, WeightsFormat
+from cluster.core.memory import ggml
 from cluster.core.memory.cache import Keeping, KvType, kv_token_bytes
 from cluster.core.memory.config import shape_of_config, text_of
 from cluster.core.memory.packing import Quantisation
@@ -17,6 +18,8 @@ from cluster.core.speed.work import Work, work_of
 
 USUAL = {EngineKind.MLX: "4bit", EngineKind.LLAMACPP: "q4_k_m", EngineKind.VLLM: "awq"}
 """Where nobody says how the weights are packed."""
+
+_GGUF_ALONE = ggml.NAMES - {"bf16", "f16", "f32", "mxfp4_moe"}
 
 _FORMATS = {EngineKind.MLX: WeightsFormat.MLX, EngineKind.LLAMACPP: WeightsFormat.GGUF}
 
@@ -44,6 +47,11 @@ class Subject:
         """Raises InvalidField."""
         named = self.packed(engine)
         return quantisation_of_config(self.config) if named == "as published" else quantisation_named(named)
+
+    @property
+    def is_gguf(self) -> bool:
+        """Packed as files of llama.cpp alone are."""
+        return self.quantisation.lower() in _GGUF_ALONE
 
     def doubts(self, engine: EngineKind) -> tuple[str, ...]:
         """What its description leaves open, and what was assumed.  Raises InvalidField."""
@@ -80,6 +88,10 @@ def variant_for(subject: Subject, engine: EngineKind) -> Variant:
     )
 
 
+MOST_CARDS = 16
+"""Of one machine: as many as NVIDIA's DGX-2 has, as documented."""
+
+
 @dataclass(frozen=True, slots=True)
 class LabNode:
     """A machine with so many equal cards, which llama.cpp gives a part of the layers each."""
@@ -113,6 +125,16 @@ class Ask:
             raise InvalidField("--model", "No model is named.", "Name one, or `--config FILE`.")
         if not self.nodes:
             raise InvalidField("--machine", "No machine is named.", f"Known are: {', '.join(MACHINES)}.")
+        for node in self.nodes:
+            if node.num_cards > 1 and not node.machine.is_card:
+                problem = f"{node.machine.name} is a whole computer, not a card."
+                raise InvalidField("--machine", problem, "Name it several times, once for each.")
+            if node.num_cards > MOST_CARDS:
+                problem = f"{node.num_cards:,} cards are more than a machine has."
+                raise InvalidField("--machine", problem, f"Name {MOST_CARDS} or fewer.")
+        if self.link.name == "pcie" and len(self.nodes) > 1:
+            problem = "pcie joins cards of one machine, and several machines are named."
+            raise InvalidField("--link", problem, "Name an Ethernet, such as `10gbe`, or `2*rtx-3090`.")
         without = [node.name for node in self.nodes if not node.machine.has_rdma]
         if self.link.is_rdma and len(self.nodes) > 1 and without:
             problem = f"{without[0]} has no Thunderbolt 5."

@@ -72,17 +72,21 @@ class Outcome:
 
 
 def ways(ask: Ask, subject: Subject) -> Iterator[Way]:
-    """A node alone, or equal ones together, on the engines that keep KV in the type asked.  At least one."""
+    """A node alone, or equal ones together, on the engines that read the weights and keep KV as asked.
+
+    At least one.
+    """
     kinds: dict[LabNode, list[int]] = {}
     for place, node in enumerate(ask.nodes):
         kinds.setdefault(node, []).append(place)
     for node, places in kinds.items():
         is_apple = node.machine.vendor is Vendor.APPLE
-        alone = EngineKind.MLX if is_apple and _keeps(EngineKind.MLX, ask) else EngineKind.LLAMACPP
+        has_mlx = is_apple and _keeps(EngineKind.MLX, ask) and not subject.is_gguf
+        alone = EngineKind.MLX if has_mlx else EngineKind.LLAMACPP
         for place in places:
             yield Way((place,), node, alone, Split.NONE)
         together = EngineKind.MLX if is_apple else EngineKind.VLLM
-        if node.num_cards > 1 or not _keeps(together, ask):
+        if node.num_cards > 1 or not _keeps(together, ask) or (is_apple and subject.is_gguf):
             continue
         for num in range(2, len(places) + 1):
             if _shares_heads(subject, num):

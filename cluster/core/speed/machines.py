@@ -39,8 +39,8 @@ class Family(StrEnum):
 class Machine:
     """One computer with one device that models run on.  `watts` None: not published for the chip alone.
 
-    `has_rdma`: over Thunderbolt 5.  `memory_bytes`: of the device.  `usable_bytes`: what models can have of
-    it while nothing else runs.
+    `has_rdma`: over Thunderbolt 5.  `is_card`: a computer may have several.  `memory_bytes`: of the device.
+    `usable_bytes`: what models can have of it while nothing else runs.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Machine:
     watts: int | None = None
     note: str = ""
     has_rdma: bool = False
+    is_card: bool = False
 
     @property
     def vendor(self) -> Vendor:
@@ -98,12 +99,12 @@ def _apple(
 
 def _nvidia(name: str, chip: str, gib: int, gb_s: float, tflops: float, watts: int) -> Machine:
     room = _usable(NvidiaCard(chip, gib * _GIB, None), 2 * gib)
-    return Machine(name, chip, Family.NVIDIA, gib * _GIB, room, gb_s * 1e9, tflops, watts)
+    return Machine(name, chip, Family.NVIDIA, gib * _GIB, room, gb_s * 1e9, tflops, watts, is_card=True)
 
 
 def _amd(name: str, chip: str, gib: int, gb_s: float, tflops: float, watts: int) -> Machine:
     room = _usable(AmdCard(chip, gib * _GIB, 0), 2 * gib)
-    return Machine(name, chip, Family.AMD, gib * _GIB, room, gb_s * 1e9, tflops, watts)
+    return Machine(name, chip, Family.AMD, gib * _GIB, room, gb_s * 1e9, tflops, watts, is_card=True)
 
 
 def _machines() -> Iterator[Machine]:
