@@ -32,6 +32,7 @@ def _of_engine(kills: list[Row]) -> dict[str, Any]:
         "back_num": sum(back is not None for back in backs),
         "back_p50_s": median_or_none(backs, 2),
         "back_max_s": round(max(back for back in backs if back is not None), 2) if any(backs) else None,
+        "whole_answers": sum(chars > 0 for kill in kills for chars in kill["answer_chars"]),
         "same_answer": sum(kill["num_equal"] for kill in kills),
         "left_over": sum(len(kill["left_over"]) for kill in kills),
     }

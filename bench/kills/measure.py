@@ -38,6 +38,8 @@ async def measure(settings: KillSettings, pool: Pool, model: str, times: int, re
             victim=name,
             num_processes=len(gang),
             num_equal=sum(answer == wanted for answer, wanted in zip(answers, whole, strict=True)),
+            equal_chars=[_equal_chars(*both) for both in zip(answers, whole, strict=True)],
+            answer_chars=[len(answer) for answer in answers],
             num_turns=settings.turns,
             left_over=left,
             **asdict(story),
@@ -61,6 +63,12 @@ async def _answer(pool: Pool, model: str, messages: Messages, settings: KillSett
 async def _text(connection: Connection) -> str:
     reply = await connection.reply(TURN_S)
     return _text_of(reply.events) if seen(reply)["is_whole"] else ""
+
+
+def _equal_chars(answer: str, wanted: str) -> int:
+    """How far an answer goes as it should."""
+    pairs = enumerate(zip(answer, wanted, strict=False))
+    return next((at for at, (one, other) in pairs if one != other), min(len(answer), len(wanted)))
 
 
 def _text_of(events: list[tuple[float, dict]]) -> str:
