@@ -37,6 +37,22 @@ def only(asked: Ask) -> Forecast:
     return found
 
 
+@pytest.mark.parametrize(
+    ("machines", "link", "change"),
+    [
+        (("m3-ultra-96", "m3-ultra-96"), "tb5-rdma", "one m3-ultra-512"),
+        (("rtx-3090",), "tb5-rdma", "one rtx-pro-6000"),
+        (("rtx-3090",), "pcie", "one rtx-pro-6000"),
+    ],
+)
+def test_machines_that_the_link_cannot_join_are_tried_too(
+    machines: tuple[str, ...], link: str, change: str
+) -> None:
+    model = "gpt-oss-120b" if len(machines) == 1 else "Qwen3-235B-A22B"
+    asked = ask(model, *machines, context=131_072, sessions=1, link=link)
+    assert change in {each.name for each in changes(asked, asked.subjects[0])}
+
+
 def test_minimax_on_two_mac_studios() -> None:
     """46.5 GiB of KV for each session of 196,608 tokens in 16 bits, half of it on each of two."""
     asked = ask("MiniMax-M2.1", "m3-ultra-256", "m3-ultra-256", context=196_608, link="tb5-rdma")

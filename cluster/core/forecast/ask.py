@@ -13,7 +13,7 @@ from cluster.core.memory.packing import Quantisation
 from cluster.core.memory.parameters import parameters_of_config
 from cluster.core.memory.quantisation import quantisation_named, quantisation_of_config
 from cluster.core.memory.shares import shares_of
-from cluster.core.speed.machines import MACHINES, Link, Machine
+from cluster.core.speed.machines import LINKS, MACHINES, Link, Machine
 from cluster.core.speed.work import Work, work_of
 
 USUAL = {EngineKind.MLX: "4bit", EngineKind.LLAMACPP: "q4_k_m", EngineKind.VLLM: "awq"}
@@ -146,4 +146,9 @@ class Ask:
         return self
 
     def with_node(self, node: LabNode) -> "Ask":
-        return replace(self, nodes=(*self.nodes, node))
+        """By plain Ethernet where the link asked for cannot join them."""
+        nodes = (*self.nodes, node)
+        joins = self.link.name != "pcie" and (
+            not self.link.is_rdma or all(each.machine.has_rdma for each in nodes)
+        )
+        return replace(self, nodes=nodes, link=self.link if joins else LINKS["1gbe"])
