@@ -65,6 +65,12 @@ def test_a_pattern_of_letters_is_repeated() -> None:
     assert shape.layers == (slides, slides, attends) * 2
 
 
+def test_a_rule_holds_for_a_merge_of_more_layers_than_any_model_was_trained_with() -> None:
+    shape = shape_of_config(grouped(137, 8, 128) | {"sliding_window_pattern": 6, "sliding_window": 64})
+    assert len(shape.order) == 137
+    assert sum(Attention(8, 128, 128) in layer for layer in shape.layers) == 137 // 6
+
+
 def test_a_layer_of_experts_alone_keeps_nothing() -> None:
     shape = shape_of_config(grouped(4, 2, 32) | {"layers_block_type": ["attention", "moe"] * 2})
     assert shape.layers == ((Attention(2, 32, 32),), ()) * 2
@@ -141,6 +147,7 @@ def test_the_heads_of_a_mamba_layer_are_found_however_it_tells_them(told: dict[s
     [
         ({"num_hidden_layers": None}, "num_hidden_layers"),
         ({"num_hidden_layers": "32"}, "num_hidden_layers"),
+        ({"num_hidden_layers": 32 * 2**32}, "num_hidden_layers"),
         ({"num_key_value_heads": -8}, "num_key_value_heads"),
         ({"head_dim": None, "hidden_size": None}, "hidden_size"),
         ({"layer_types": ["full_attention"] * 3}, "layer_types"),

@@ -4,7 +4,7 @@ Each way to write it is a function here, which answers None where the config is 
 answer counts: a list of the layers comes before a rule that makes one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -14,8 +14,11 @@ NUM_LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 MAMBA = ("mamba_num_heads", "mamba_n_heads", "n_mamba_heads", "mamba_d_state", "ssm_state_size")
 LINEAR = ("linear_num_value_heads",)
 
-MOST_LAYERS = 128
-"""More than any published model has: Llama-3.1-405B has 126."""
+ASSUMED_LAYERS = 128
+"""Where nothing tells: Llama-3.1-405B has 126."""
+
+MOST_LAYERS = 1024
+"""A config with more is damaged: published merges have less than a fifth of it (goliath-120b: 137)."""
 
 
 class Kind(Enum):
@@ -68,7 +71,10 @@ def kinds_of(fields: Fields) -> Listed:
 
 
 def num_layers_of(fields: Fields) -> int | None:
-    return fields.positive(*NUM_LAYERS)
+    num_layers = fields.positive(*NUM_LAYERS)
+    if num_layers is not None and num_layers > MOST_LAYERS:
+        raise fields.wrong(NUM_LAYERS[0], f"is {num_layers}; no model has more than {MOST_LAYERS} layers.")
+    return num_layers
 
 
 def _by_words(fields: Fields) -> Listed | None:
@@ -98,7 +104,7 @@ def _by_letters(fields: Fields) -> Listed | None:
     if not isinstance(pattern, str):
         return None
     kinds = _of_letters(fields, name, pattern, _REPEATED)
-    return Listed(_each(fields, (kinds[layer % len(kinds)] for layer in range(MOST_LAYERS))))
+    return Listed(_each(fields, lambda layer: kinds[layer % len(kinds)]))
 
 
 def _of_letters(fields: Fields, name: str, pattern: object, letters: Mapping[str, Kind]) -> list[Kind]:
@@ -131,7 +137,7 @@ def _by_indices(fields: Fields) -> Listed | None:
     if full is None:
         return None
     chosen = {index - first for index in full}
-    return Listed(_each(fields, (Kind.FULL if layer in chosen else others for layer in range(MOST_LAYERS))))
+    return Listed(_each(fields, lambda layer: Kind.FULL if layer in chosen else others))
 
 
 def _by_rule(fields: Fields) -> Listed | None:
@@ -145,9 +151,12 @@ def _by_rule(fields: Fields) -> Listed | None:
         period = fields.positive(name)
         if period is not None and (others is not Kind.SLIDING or fields.has("sliding_window")):
             at = period - 1 if offset is None else offset
-            kinds = (Kind.FULL if layer % period == at else others for layer in range(MOST_LAYERS))
-            return Listed(_each(fields, kinds))
+            return _every(fields, period, at, others)
     return None
+
+
+def _every(fields: Fields, period: int, at: int, others: Kind) -> Listed:
+    return Listed(_each(fields, lambda layer: Kind.FULL if layer % period == at else others))
 
 
 def _by_window(fields: Fields) -> Listed | None:
@@ -155,8 +164,7 @@ def _by_window(fields: Fields) -> Listed | None:
     if not (fields.has("sliding_window") and fields.flag("use_sliding_window")):
         return None
     first = fields.number("max_window_layers") or 0
-    kinds = (Kind.SLIDING if layer >= first else Kind.FULL for layer in range(MOST_LAYERS))
-    return Listed(_each(fields, kinds))
+    return Listed(_each(fields, lambda layer: Kind.SLIDING if layer >= first else Kind.FULL))
 
 
 def _without_list(fields: Fields) -> Listed:
@@ -164,8 +172,8 @@ def _without_list(fields: Fields) -> Listed:
     if num_layers is None:
         if not fields.has(*MAMBA, *LINEAR):
             raise fields.wrong(NUM_LAYERS[0], "is missing: this does not describe a language model.")
-        num_layers = MOST_LAYERS
-        doubts.append(f"{NUM_LAYERS[0]} is missing: {MOST_LAYERS} layers are counted")
+        num_layers = ASSUMED_LAYERS
+        doubts.append(f"{NUM_LAYERS[0]} is missing: {ASSUMED_LAYERS} layers are counted")
     kind = Kind.FULL
     if fields.has(*MAMBA, *LINEAR):
         kind = Kind.BOTH
@@ -177,11 +185,9 @@ def _without_list(fields: Fields) -> Listed:
     return Listed((kind,) * num_layers, tuple(doubts))
 
 
-def _each(fields: Fields, kinds: Iterable[Kind]) -> tuple[Kind, ...]:
-    num_layers = fields.needed(*NUM_LAYERS)
-    if num_layers > MOST_LAYERS:
-        raise fields.wrong(NUM_LAYERS[0], f"is {num_layers}; no model has more than {MOST_LAYERS}.")
-    return tuple(kinds)[:num_layers]
+def _each(fields: Fields, kind_of: Callable[[int], Kind]) -> tuple[Kind, ...]:
+    num_layers = num_layers_of(fields) or fields.needed(*NUM_LAYERS)
+    return tuple(kind_of(layer) for layer in range(num_layers))
 
 
 def _as_many(fields: Fields, name: str, kinds: list[Kind]) -> tuple[Kind, ...]:
