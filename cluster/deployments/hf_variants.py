@@ -26,7 +26,11 @@ EMBEDS = "modules.json"
 MAX_RANKS = 16
 MAX_HEADER_BYTES = 100 * 2**20
 
-_SHARED_HEADS = ("num_attention_heads", "linear_num_key_heads", "linear_num_value_heads", "mamba_num_heads")
+_SHARED_HEADS = (
+    *("num_attention_heads", "n_head", "num_heads", "n_heads"),
+    *("linear_num_key_heads", "linear_num_value_heads"),
+    *("mamba_num_heads", "mamba_n_heads", "n_mamba_heads"),
+)
 """Heads of which each tensor-parallel rank has its own."""
 
 _DTYPE_BITS = {"float32": 32.0, "float16": 16.0, "bfloat16": 16.0, "float8_e4m3fn": 8.0}

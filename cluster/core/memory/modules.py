@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from cluster.core.errors import InvalidField
 from cluster.core.memory.tensors import Part
 
 _OUTSIDE: Mapping[Part, tuple[str, ...]] = {
@@ -36,9 +37,10 @@ class Names:
     """Modules as a quantiser lists them: paths or their ends, regular expressions behind `re:`, and globs."""
 
     def __init__(self, listed: Iterable[str]) -> None:
+        """Raises InvalidField."""
         patterns = tuple(listed)
         self._literal = {_cut(each) for each in patterns if not _is_open(each)}
-        self._open = [re.compile(_expression(each)) for each in patterns if _is_open(each)]
+        self._open = [_compiled(each) for each in patterns if _is_open(each)]
 
     def outside(self, part: Part) -> bool:
         """Embedding and head."""
@@ -67,6 +69,14 @@ def _cut(path: str) -> str:
 
 def _is_open(pattern: str) -> bool:
     return pattern.startswith("re:") or "*" in pattern
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(_expression(pattern))
+    except re.error as fault:
+        problem = f"names modules by {pattern!r:.60}, which is no regular expression ({fault})."
+        raise InvalidField("quantization_config", problem, "Correct it in the config.json.") from fault
 
 
 def _expression(pattern: str) -> str:
