@@ -60,7 +60,11 @@ def simulate(
         from cluster.simulate.peers import PEERS
         from cluster.simulate.run import check_names, sessions_for
 
-        names = list(PEERS) if policies == "all" else [name.strip() for name in policies.split(",")]
+        names = (
+            list(PEERS)
+            if policies == "all"
+            else list(dict.fromkeys(name.strip() for name in policies.split(",")))
+        )
         check_names("--policies", names, PEERS)
         check_names("--device", [device], DEVICES)
         nodes = _lab(lab, add or [])
@@ -128,6 +132,8 @@ def _read_lab(path: Path) -> "Lab":
         raise InvalidField("--lab", f"{path} cannot be read.", remedy) from fault
     except (yaml.YAMLError, UnicodeDecodeError) as fault:
         raise InvalidField(str(path), f"is not YAML: {fault}.", "Mend the file.") from fault
+    if not isinstance(body, dict):
+        raise InvalidField(str(path), "has no fields.", "See docs/simulate.md.")
     return parse_lab(body, str(path))
 
 
@@ -147,7 +153,7 @@ def _lines(path: Path | None) -> Generator[TextIO | None]:
 
 def _numbers(option: str, text: str, least: int) -> list[int]:
     try:
-        numbers = [int(part) for part in text.split(",")]
+        numbers = list(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
         numbers = []
     if not numbers or min(numbers) < least:

@@ -29,7 +29,7 @@ def lab(tmp_path: Path) -> str:
 
 
 def test_another_machine_makes_people_wait_less(lab: str) -> None:
-    options = ("--lab", lab, "--policies", "mooncake, sticky", "--sessions", "4, 8", "--json")
+    options = ("--lab", lab, "--policies", "mooncake, sticky,sticky", "--sessions", "4, 8,4", "--json")
     alone, joined = (json.loads(simulate(*options, *more).stdout) for more in ((), ("--add", "m3-ultra-256")))
     assert joined["nodes"] == ["box", "added-2-m3-ultra-256"]
     assert [(run["policy"], run["num_sessions_at_once"]) for run in alone["runs"]] == [
@@ -48,6 +48,7 @@ def test_another_machine_makes_people_wait_less(lab: str) -> None:
     [
         ("--lab", "lab.yaml", b"\xbb\xff"),
         ("--lab", "lab.yaml", LAB.replace("131072", "100").encode()),
+        ("--lab", "empty.yaml", b""),
         ("--trace", "cut.jsonl.gz", gzip.compress(bytes(1000))[:-9]),
         ("--trace", "torn.jsonl.gz", gzip.compress(b"")[:10] + b"\xff" * 20),
         ("--trace", "huge.jsonl", b'{"block_size": Infinity}'),
@@ -60,6 +61,7 @@ def test_a_file_that_is_damaged_or_fits_nothing_is_refused(
     done = simulate(option, str(tmp_path / name), "--policies", "sticky", "--json")
     assert done.exit_code == 2
     assert json.loads(done.stdout)["error"]["remedy"]
+    assert "::" not in done.stdout
 
 
 def test_the_table_begins_with_the_policy_that_waits_least() -> None:
