@@ -122,3 +122,9 @@ def test_llama_cpp_keeps_important_layers_and_the_head_in_more_bits() -> None:
 def test_an_unknown_name_is_refused_with_those_that_are_known() -> None:
     with pytest.raises(InvalidField, match="q4_k_m"):
         quantisation_named("q9")
+
+
+def test_an_expression_that_is_none_is_named() -> None:
+    told = {"num_hidden_layers": 2, "quantization_config": {"quant_method": "fp8", "ignore": ["re:("]}}
+    with pytest.raises(InvalidField, match=r"quantization_config: names modules by 're:\('"):
+        quantisation_of_config(told)

@@ -114,7 +114,6 @@ def test_a_hugging_face_folder_tells_how_it_can_be_split(tmp_path: Path) -> None
         ({"intermediate_size": [12_288, 6_146]}, (1, 2)),
         ({"quantization_config": {"quant_method": "compressed-tensors", "config_groups": None}}, None),
         ({"quantization_config": {"config_groups": {"group_0": {"weights": None}}, "bits": None}}, None),
-        ({"quantization_config": {"quant_method": "fp8", "ignore": ["re:("]}}, None),
         ({"num_attention_heads": None, "n_head": 24, "num_key_value_heads": 1}, (1, 2, 3, 4, 6, 8, 12)),
         ({"mamba_n_heads": 24}, (1, 2, 4, 8)),
     ],
