@@ -81,14 +81,20 @@ def could_hold(turn: Turn, need: Need, replica: Replica) -> bool:
     return turn.prompt_tokens is None or least <= largest(replica)
 
 
-def wants_measure(turn: Turn, need: Need, replicas: Sequence[Replica]) -> Replica | None:
-    """The replica whose tokenizer shall say the exact size, where the estimate is too near a limit."""
-    if turn.measured or not replicas:
+def measurer(turn: Turn, replicas: Sequence[Replica]) -> Replica | None:
+    """The replica whose tokenizer can say the exact size, where it is not known yet."""
+    if turn.measured:
         return None
-    able = [replica for replica in replicas if Feature.MEASURE in replica.ready.features]
+    return next((each for each in replicas if Feature.MEASURE in each.ready.features), None)
+
+
+def wants_measure(turn: Turn, need: Need, replicas: Sequence[Replica]) -> Replica | None:
+    """Who shall say the exact size before the turn is placed, where the estimate is too near a limit."""
+    if not replicas:
+        return None
     needed = need.prompt_tokens + (turn.arrived.max_tokens or 1)
     near = needed * NEAR_LIMIT > max(largest(replica) for replica in replicas)
-    return able[0] if able and near else None
+    return measurer(turn, replicas) if near else None
 
 
 def impossible(turn: Turn, replicas: Sequence[Replica]) -> HearthError | None:

@@ -11,6 +11,7 @@ def tick(ctx: Context, event: Tick, now: float) -> None:
     _silent_replicas(ctx, now)
     _silent_gateways(ctx, now)
     void_grants(ctx, now)
+    _lost_before(ctx)
     _long_silent(ctx, now)
     _without_last_word(ctx, now)
 
@@ -31,6 +32,11 @@ def _silent_gateways(ctx: Context, now: float) -> None:
             if turn.arrived.gateway == gateway:
                 ctx.count("num_turns_cancelled")
                 ctx.forget(turn)
+
+
+def _lost_before(ctx: Context) -> None:
+    """A boot that lost a turn is tried again in time, whether or not anything happens there."""
+    ctx.dirty |= any(turn.lost_boots and turn.phase is Phase.WAITING for turn in ctx.state.turns.values())
 
 
 def _long_silent(ctx: Context, now: float) -> None:

@@ -21,6 +21,9 @@ class Limits:
     `commit_after_s` stays under the four seconds for which a status line may be held back.
     `max_wait_s` ends the wait of a committed turn: every wait has an end.  `forget_s`: so long after its
     last word nothing is kept of a node, a replica, or a turn whose lease is over.
+    `lost_retry_s`: so long after a boot lost a turn it is not tried again: a dying engine's front often hears
+    of its death later than the turns do.  `measure_ahead`: so many turns, of those that find no room, are
+    measured while they wait.
     `swap_wait_s`: see `swap`.  `load_tries`: starts that fail in a row before a model is given up; after
     the first it is tried again in `load_retry_s`, then each time in twice that.
     `say_again_s`: so often an order that no report confirms is said.  `order_void_s`: so long after an
@@ -40,6 +43,8 @@ class Limits:
     measure_s: float = 5.0
     skip_s: float = 15.0
     max_losses: int = 3
+    lost_retry_s: float = 2.0
+    measure_ahead: int = 16
     forget_s: float = 3600.0
     swap_wait_s: float = 60.0
     load_tries: int = 4

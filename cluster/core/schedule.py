@@ -1,6 +1,6 @@
 """From the queue to the replicas: place, measure, refuse, commit."""
 
-from cluster.core.admission import Need, impossible, incapable, need_of, wants_measure
+from cluster.core.admission import Need, impossible, incapable, measurer, need_of, wants_measure
 from cluster.core.commands import Evict, Measure, Place
 from cluster.core.context import Context
 from cluster.core.ids import Cause, SessionKey
@@ -17,15 +17,19 @@ def place_waiting(ctx: Context, cause: Cause, now: float) -> None:
     longer than `skip_s`: then its replicas are kept for it until it fits.
     """
     kept: set[str] = set()
-    for turn in in_order(ctx.state.turns.values()):
+    for number, turn in enumerate(in_order(ctx.state.turns.values())):
         if not _settled(ctx, turn, cause, now):
             continue
         replicas = suitable(turn, ctx.state.replicas_of(turn.arrived.model))
-        free = [replica for replica in replicas if replica.replica not in kept]
+        free = [
+            each for each in replicas if each.replica not in kept and not _lost_there(ctx, turn, each, now)
+        ]
         chosen = ctx.policy(turn, candidates(turn, need_of(turn, ctx.memory), free))
         if chosen is not None:
             _place(ctx, turn, chosen, cause, now)
             continue
+        if number < ctx.limits.measure_ahead:
+            _measure(ctx, turn, measurer(turn, replicas), cause, now)
         if turn.skipped_at is None:
             turn.skipped_at = now
         elif now - turn.skipped_at > ctx.limits.skip_s:
@@ -45,16 +49,26 @@ def _settled(ctx: Context, turn: Turn, cause: Cause, now: float) -> bool:
         return False
     if turn.measuring_since is not None and now - turn.measuring_since < ctx.limits.measure_s:
         return False
-    measurer = wants_measure(turn, need_of(turn, ctx.memory), replicas)
-    if measurer is None:
-        return True
     if turn.measuring_since is not None:
-        turn.measured = True
+        turn.measured, turn.measuring_since = True, None
         return True
+    able = wants_measure(turn, need_of(turn, ctx.memory), replicas)
+    _measure(ctx, turn, able, cause, now)
+    return able is None
+
+
+def _measure(ctx: Context, turn: Turn, able: Replica | None, cause: Cause, now: float) -> None:
+    if able is None:
+        return
     turn.measuring_since = now
-    arrived, ready = turn.arrived, measurer.ready
+    arrived, ready = turn.arrived, able.ready
     ctx.emit(Measure(turn.turn, arrived.gateway, arrived.session, ready.replica, ready.endpoint, cause))
-    return False
+
+
+def _lost_there(ctx: Context, turn: Turn, replica: Replica, now: float) -> bool:
+    """Whether it lost this turn just now."""
+    lost_at = turn.lost_boots.get(replica.boot)
+    return lost_at is not None and now - lost_at < ctx.limits.lost_retry_s
 
 
 def _place(ctx: Context, turn: Turn, chosen: Candidate, cause: Cause, now: float) -> None:

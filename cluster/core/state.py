@@ -39,6 +39,7 @@ class Turn:
     `start_tag`, `end_tag`: its place in the fair order, kept when it has to wait again.  `waiting_since`:
     when it began to wait, the last time.  `committed`: its client has, or may have, a 200.  `measured`: its
     prompt size is exact, or cannot be had.  `skipped_at`: since when later turns have gone before it.
+    `lost_boots`: those that lost it, and when.
     """
 
     arrived: TurnArrived
@@ -59,7 +60,7 @@ class Turn:
     first_token_at: float | None = None
     ended_at: float | None = None
     skipped_at: float | None = None
-    lost_boots: set[BootId] = field(default_factory=set[BootId])
+    lost_boots: dict[BootId, float] = field(default_factory=dict[BootId, float])
     num_lost: int = 0
     told_position: int = 0
     told_loading: tuple[str, int] = ("", 0)

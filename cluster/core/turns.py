@@ -147,7 +147,7 @@ def lost(ctx: Context, event: StreamLost, now: float) -> None:
     if not event.preempted:
         turn.num_lost += 1
         if replica is not None:
-            turn.lost_boots.add(replica.boot)
+            turn.lost_boots[replica.boot] = now
             replica.doubted = True
     error = _cannot_go_on(ctx, turn, event)
     if error is not None:

@@ -17,6 +17,11 @@ CPU_BLOCK_TOKENS = 32
 CPU_BATCH_TOKENS = 512
 """Prompt tokens computed between two looks at who went away; cards keep vLLM's own number."""
 
+IN_THE_CORE = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
+"""One rank computes in the engine core itself.  vLLM's word for it, `uni`, makes a worker process of it on a
+CPU, for which the core then waits spinning: a whole core that computes nothing.  Our threads are set before
+either starts."""
+
 LOOPBACK = "127.0.0.1"
 
 _FORMS = {"backend": "guidance", "disable_any_whitespace": True}
@@ -92,6 +97,8 @@ def _arguments(plan: Plan) -> list[str]:
         # A text to embed is one batch, however long it is.
         longest = plan.window_tokens if plan.embeds else 0
         arguments += ["--max-num-batched-tokens", str(max(CPU_BATCH_TOKENS, plan.num_slots, longest))]
+        if plan.tensor_parallel * plan.pipeline_parallel == 1:
+            arguments += ["--distributed-executor-backend", IN_THE_CORE]
     if plan.exact:
         arguments += ["--dtype", "float32"]
     if plan.embeds:

@@ -9,6 +9,7 @@ from cluster.deployments.engine import Engine, EngineFacts
 from cluster.front.book import Book
 from cluster.front.counters import FrontCounters
 from cluster.front.limits import FrontLimits
+from cluster.front.prepared import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class FrontContext:
     book: Book
     limits: FrontLimits
     counters: FrontCounters
+    prepared: Prepared
     say: Callable[[Event], None]
     now: Callable[[], float]
 

@@ -27,6 +27,7 @@ from cluster.front.context import FrontContext, Identity
 from cluster.front.counters import FrontCounters
 from cluster.front.gate import Gate, Refused
 from cluster.front.limits import FrontLimits
+from cluster.front.prepared import Prepared
 from cluster.front.reporter import Reporter
 from cluster.front.turns import Turn, Why
 from cluster.ports import RouterAway, RouterPort
@@ -50,7 +51,8 @@ class Front:
     ) -> None:
         limits, counters = limits or FrontLimits(), FrontCounters()
         book = Book(Ledger(facts.capacity), engine, counters, now, limits.evict_s)
-        self.context = FrontContext(identity, engine, facts, book, limits, counters, self.say, now)
+        prepared = Prepared(limits.prepared_tokens)
+        self.context = FrontContext(identity, engine, facts, book, limits, counters, prepared, self.say, now)
         self.identity, self.limits, self.book, self.counters = identity, limits, book, counters
         self.endpoint = ""
         self.secret = secrets.token_bytes(32)
@@ -116,7 +118,9 @@ class Front:
         """The exact size of the prompt; None where the engine does not know it."""
         self.counters.num_measures += 1
         async with asyncio.timeout(self.limits.prepare_s):
-            return (await self.context.engine.prepare(request)).tokens
+            prompt = await self.context.engine.prepare(request)
+        self.context.prepared.keep(request, prompt)
+        return prompt.tokens
 
     async def embed(self, ticket: Ticket, request: EmbedRequest) -> Embeddings:
         """Raises Refused, TimeoutError, and what the engine raises."""

@@ -10,6 +10,7 @@ class FrontLimits:
     `stall_s`: an engine that says nothing for so long while it answers, or that does not free a
     sequence for so long, is taken for dead.  `pending_bytes`: how far a client may lag behind.
     `pace_s`: tokens that come faster than this travel in one frame; nobody reads that fast.
+    `prepared_tokens`: of prompts that were measured and wait for their place.
     `frames_per_s`: of all turns together, where there are so many that the pace alone allows more.
     """
 
@@ -17,6 +18,7 @@ class FrontLimits:
     leeway_tokens: int = 8
     stall_s: float = 300.0
     prepare_s: float = 60.0
+    prepared_tokens: int = 1_000_000
     embed_s: float = 300.0
     evict_s: float = 10.0
     pace_s: float = 0.02

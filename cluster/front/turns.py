@@ -88,7 +88,8 @@ class Turn:
         prompt = None
         try:
             async with asyncio.timeout(self._context.limits.prepare_s):
-                prompt = await self._context.engine.prepare(self._request)
+                prompt = self._context.prepared.take(self._request)
+                prompt = prompt or await self._context.engine.prepare(self._request)
             reserved = self._size(prompt)
             if self._why is not None:
                 return self._stopped(prompt)

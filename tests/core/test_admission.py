@@ -1,6 +1,7 @@
 """What a turn needs, what is refused at once, and with which words."""
 
 from cluster.core.commands import Extend, Measure, Place, Preempt, Reject
+from cluster.core.context import Limits
 from cluster.core.errors import ContextLengthExceeded, InvalidField, ModelNotFound, NeverFits
 from cluster.core.events import (
     ExtensionAsked,
@@ -58,6 +59,24 @@ def test_a_measure_that_is_not_answered_does_not_hold_the_turn() -> None:
         drive.tick(2.0)
         drive.alive()
     assert drive.heard(Place)
+
+
+def test_a_turn_that_waits_is_measured_meanwhile_and_books_no_more_than_it_needs() -> None:
+    drive = Drive()
+    drive.ready()
+    drive.arrive("a", 800, max_tokens=50)
+    assert only(drive.arrive("b", None, prompt_bytes=300, max_tokens=50), Measure).turn == "b"
+    assert only(drive.tell(TurnMeasured(TurnId("b"), 97, CAUSE)), Place).reserved_tokens == 147
+
+
+def test_of_many_waiting_turns_the_next_few_are_measured() -> None:
+    drive = Drive(Limits(measure_ahead=2))
+    drive.ready()
+    drive.arrive("a", 900, max_tokens=50)
+    for name in ("b", "c", "d"):
+        drive.arrive(name, None, prompt_bytes=300, max_tokens=50)
+    drive.tick(1.0)
+    assert [each.turn for each in drive.heard(Measure)] == ["b", "c"]
 
 
 def test_an_unknown_model_names_those_that_are_there() -> None:

@@ -92,7 +92,31 @@ def test_a_replica_that_broke_a_stream_off_gets_nothing_until_its_front_is_heard
     lost = StreamLost(TurnId("a"), first.lease, None, 0, False, True, CAUSE)
     assert not [command for command in drive.tell(lost) if isinstance(command, Place)]
     assert not [command for command in drive.arrive("b") if isinstance(command, Place)]
-    assert [command.turn for command in drive.alive() if isinstance(command, Place)] == ["a", "b"]
+    assert [command.turn for command in drive.alive() if isinstance(command, Place)] == ["b"]
+
+
+def test_a_turn_is_not_tried_again_at_once_where_it_was_lost_however_alive_that_seems() -> None:
+    """The front of an engine that dies hears of it some time after its turns."""
+    drive = Drive()
+    drive.ready()
+    first = only(drive.arrive("a"), Place)
+    drive.tell(StreamLost(TurnId("a"), first.lease, None, 0, False, True, CAUSE))
+    drive.alive()
+    drive.tick(1.9)
+    drive.alive()
+    assert len(drive.heard(Place)) == 1
+    drive.ready("other", boot="b2")
+    assert drive.heard(Place)[-1].replica == "other"
+
+
+def test_a_turn_goes_on_where_it_was_lost_if_that_lives_on() -> None:
+    drive = Drive()
+    drive.ready()
+    first = only(drive.arrive("a"), Place)
+    drive.tell(StreamLost(TurnId("a"), first.lease, None, 0, False, True, CAUSE))
+    drive.alive()
+    again = only(drive.tick(2.0), Place)
+    assert (again.turn, again.replica) == ("a", "r")
 
 
 def test_a_begun_answer_that_cannot_go_on_says_so() -> None:
@@ -110,7 +134,7 @@ def test_a_turn_that_breaks_engines_is_given_up() -> None:
     for _ in range(3):
         place = only(commands, Place)
         lost = StreamLost(TurnId("a"), place.lease, None, 0, False, True, CAUSE)
-        commands = drive.tell(lost) + drive.alive()
+        commands = drive.tell(lost) + drive.alive() + drive.tick(2.0)
     assert isinstance(only(commands, Reject).error, ReplicaLost)
 
 

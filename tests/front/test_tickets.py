@@ -5,10 +5,30 @@ from dataclasses import replace
 import pytest
 
 from cluster.core.ids import BootId, LeaseId, TurnId
+from cluster.deployments.engine import Prompt
 from cluster.deployments.fake import FakeEngine
 from cluster.ticket import sign
-from cluster.wire import EmbedRequest, Ended, Failed, FrameDecoder, decode_embeddings, encode_request
+from cluster.wire import (
+    EmbedRequest,
+    Ended,
+    Failed,
+    FrameDecoder,
+    Started,
+    TurnRequest,
+    decode_embeddings,
+    encode_request,
+)
 from tests.support.fronts import FrontClient, ask, serving
+
+
+class CountingEngine(FakeEngine):
+    """`num_prepared`: how often a prompt was rendered."""
+
+    num_prepared = 0
+
+    async def prepare(self, request: TurnRequest) -> Prompt:
+        self.num_prepared += 1
+        return await super().prepare(request)
 
 
 async def refusal(client: FrontClient, sealed: str) -> Failed:
@@ -89,6 +109,29 @@ async def test_a_measuring_ticket_measures_exactly_and_does_nothing_else() -> No
         assert "measuring alone" in failed.message
         async with client.post("/measure", "none", encode_request(request)) as response:
             assert response.status == 503
+
+
+async def test_a_prompt_that_was_measured_is_not_rendered_again_for_its_turn() -> None:
+    engine = CountingEngine()
+    async with serving(engine) as client:
+        request, other = ask("how long is this?"), ask("and this?")
+        measuring = replace(client.ticket(request, reserved_tokens=0), lease=LeaseId(""))
+        await client.measure(request, client.sign(measuring))
+        assert isinstance((await client.turn(request))[-1], Ended)
+        assert engine.num_prepared == 1
+        assert isinstance((await client.turn(other))[-1], Ended)
+        assert engine.num_prepared == 2
+
+
+async def test_a_prompt_kept_for_a_turn_is_not_taken_for_another_text() -> None:
+    async with serving(FakeEngine()) as client:
+        request = ask("short")
+        measuring = replace(client.ticket(request, reserved_tokens=0), lease=LeaseId(""))
+        await client.measure(request, client.sign(measuring))
+        longer = replace(request, messages=({"role": "user", "content": "not so short"},))
+        started = (await client.turn(longer))[0]
+        assert isinstance(started, Started)
+        assert started.prompt_tokens == len(b"not so short") + 3
 
 
 async def test_embeddings_need_a_ticket_and_give_back_their_lease() -> None:
