@@ -28,7 +28,7 @@ class EngineSettings(BenchSettings):
     flood_turns: Annotated[int, Field(ge=0)] = 50
     flood_kv_tokens: Annotated[int, Field(ge=256)] = 4096
     flood_tokens: Count = 256
-    flood_repeats: Count = 3
+    flood_repeats: Count = 5
 
 
 QUICK: Mapping[str, Any] = {

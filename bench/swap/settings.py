@@ -13,7 +13,7 @@ POLICIES = ("batched", "first-come")
 
 class SwapSettings(BenchSettings):
     """`models` equal ones in memory for `fitting` of them.  `turns` arrive `gap_s` apart on average, as many
-    for each model, in an order by chance.  `swap_wait_s`: as in hearth.yaml."""
+    for each model, in an order by chance.  `swap_wait_s`: as in hearth.yaml, and its default there."""
 
     models: Count = 3
     fitting: Count = 2
@@ -21,11 +21,11 @@ class SwapSettings(BenchSettings):
     gap_s: Annotated[float, Field(gt=0)] = 2.0
     output_tokens: Count = 200
     prompt_words: Count = 12
-    repeats: Count = 1
+    repeats: Count = 2
     layers: Count = 4
     width: Annotated[int, Field(ge=64, multiple_of=64)] = 256
     context_tokens: Annotated[int, Field(ge=256)] = 4096
-    swap_wait_s: Annotated[float, Field(gt=0)] = 30.0
+    swap_wait_s: Annotated[float, Field(gt=0)] = 60.0
     answer_s: Annotated[float, Field(gt=0)] = 900.0
 
     @property

@@ -1,6 +1,10 @@
 """What bounds a front: sizes in bytes and tokens, times in seconds."""
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
+
+FRAMES_PER_CORE_S = 50.0
+"""A frame costs front and gateway together some 0.4 ms, measured: so all of them take 2 % of the cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class FrontLimits:
     embed_s: float = 300.0
     evict_s: float = 10.0
     pace_s: float = 0.02
-    frames_per_s: float = 200.0
+    frames_per_s: float = field(default_factory=lambda: FRAMES_PER_CORE_S * (os.cpu_count() or 1))
     pending_bytes: int = 8 * 1024 * 1024
     body_bytes: int = 64 * 1024 * 1024
     body_s: float = 30.0

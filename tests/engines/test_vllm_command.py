@@ -8,7 +8,7 @@ import pytest
 from cluster.config import ModelConfig
 from cluster.core.ids import NodeId
 from cluster.core.layout import EngineKind, Layout, Shard, Variant, WeightsFormat
-from cluster.deployments import vllm_plan, vllm_rank
+from cluster.deployments import vllm_command, vllm_plan, vllm_rank
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.vllm_command import Place, Plan, commands
 from cluster.deployments.vllm_faults import in_short
@@ -77,6 +77,12 @@ def test_cards_are_told_nothing_of_processors() -> None:
     assert not {"--enforce-eager", "--block-size", "--max-num-batched-tokens"} & told.keys()
     assert told["--kv-cache-memory-bytes"]
     assert not any("CPU" in name or "OMP" in name or "cpu" in value for name, value in command.env.items())
+
+
+def test_one_rank_on_a_processor_is_no_worker_of_its_own() -> None:
+    assert vllm_command.IN_THE_CORE in commands(ONE, (HERE,), 1)[0].argv
+    for other in (replace(ONE, tensor_parallel=2), replace(ONE, on_cards=True)):
+        assert vllm_command.IN_THE_CORE not in commands(other, (HERE,), 1)[0].argv
 
 
 def test_threads_are_told_or_left_to_the_node() -> None:
