@@ -14,8 +14,8 @@ from random import Random
 from cluster.core.errors import InvalidField
 from cluster.simulate.engine import Device, Engine
 from cluster.simulate.job import Job
-from cluster.simulate.lab import Lab
-from cluster.simulate.policy import Arrived, Began, Event, Finished, Place, Policy, SaidFirst, Woke
+from cluster.simulate.lab import Lab, Node
+from cluster.simulate.policy import Arrived, Began, Event, Evict, Finished, Place, Policy, SaidFirst, Woke
 from cluster.simulate.trace import Session, Turn
 
 START_WITHIN_S = 600.0
@@ -44,7 +44,8 @@ class _Life:
 
 
 class World:
-    """`told`: called with the number of turns finished, now and then."""
+    """`told`: called with the number of turns finished, now and then.  `believed`: the lab's nodes as the
+    policy takes them; None: as they are."""
 
     def __init__(
         self,
@@ -53,10 +54,12 @@ class World:
         policy: Policy,
         load: Load,
         told: Callable[[int], None] = lambda _: None,
+        believed: Sequence[Node] | None = None,
     ) -> None:
         self.lab, self.load, self.policy = lab, load, policy
         self.engines: Mapping[str, Engine] = {
-            node.name: Engine(node, device, policy.orders) for node in lab.nodes
+            node.name: Engine(thought, device, policy.orders, node)
+            for thought, node in zip(believed or lab.nodes, lab.nodes, strict=True)
         }
         self.now = 0.0
         self._told = told
@@ -113,7 +116,7 @@ class World:
             kept_tokens=turn.kept_tokens,
             arrived_s=self.now,
         )
-        if not any(node.holds(model, job.tokens) for node in self.lab.nodes):
+        if not any(engine.holds(job) for engine in self.engines.values()):
             problem = f"a turn of {job.tokens:,} tokens of {model.name} fits no node of the lab."
             raise InvalidField("sessions", problem, "Leave out what is longer, or add memory.")
         self._num_arrived += 1
@@ -146,12 +149,16 @@ class World:
     def _tell(self, event: Event) -> None:
         for engine in self.engines.values():
             engine.advance(self.now)
-        for placed in self.policy.handle(event, self.engines, self.now):
-            self._place(placed)
+        for order in self.policy.handle(event, self.engines, self.now):
+            match order:
+                case Place():
+                    self._place(order)
+                case Evict(session, node):
+                    self.engines[node].cut(session, 0)
 
     def _place(self, placed: Place) -> None:
         engine = self.engines[placed.node]
-        if not engine.node.holds(placed.job.model, placed.job.tokens):
+        if not engine.holds(placed.job):
             raise RuntimeError(f"{placed.node} can never hold turn {placed.job.number}")
         began = self.engines[placed.job.node].withdraw(placed.job, self.now) if placed.job.node else []
         for job in (*began, *engine.submit(placed.job, self.now)):
