@@ -1,11 +1,7 @@
 """`hearth simulate`."""
 
-import gzip
-import zlib
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -59,6 +55,7 @@ def simulate(
         from cluster.simulate.engine import DEVICES
         from cluster.simulate.policies import POLICIES
         from cluster.simulate.run import check_names, sessions_for
+        from cluster.simulate.traces import lines_of
 
         names = (
             list(POLICIES)
@@ -68,7 +65,7 @@ def simulate(
         check_names("--policies", names, POLICIES)
         check_names("--device", [device], DEVICES)
         nodes = _lab(lab, add or [])
-        with _lines(trace) as lines:
+        with lines_of(trace, "--trace") as lines:
             replayed = sessions_for(nodes, lines, "--sessions" if trace is None else str(trace))
         numbers, all_seeds = _numbers("--sessions", sessions, 1), _numbers("--seeds", seeds, 0)
         rows = []
@@ -135,20 +132,6 @@ def _read_lab(path: Path) -> "Lab":
     if not isinstance(body, dict):
         raise InvalidField(str(path), "has no fields.", "See docs/simulate.md.")
     return parse_lab(body, str(path))
-
-
-@contextmanager
-def _lines(path: Path | None) -> Generator[TextIO | None]:
-    if path is None:
-        yield None
-        return
-    try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-            yield file
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as fault:
-        raise InvalidField(
-            "--trace", f"{path} cannot be read: {fault}.", "Name a file of sessions."
-        ) from fault
 
 
 def _numbers(option: str, text: str, least: int) -> list[int]:
