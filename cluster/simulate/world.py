@@ -34,13 +34,17 @@ class Load:
 
 
 @dataclass(slots=True)
-class _Life:
-    """One session of the loop: `name` is new for each, `at` counts its turns."""
+class Life:
+    """One session: `name` is new for each, `at` counts its turns."""
 
     name: str
     turns: Sequence[Turn]
     model: int
     at: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self.at == len(self.turns)
 
 
 class World:
@@ -66,18 +70,40 @@ class World:
         self._chance = Random(load.seed)
         self._order = _shuffled(load.sessions, self._chance)
         self._numbers = count()
-        self._coming: list[tuple[float, int, _Life]] = []
-        self._lives: dict[str, _Life] = {}
+        self._coming: list[tuple[float, int, Life]] = []
+        self._lives: dict[str, Life] = {}
         self._num_arrived = 0
         self._finished: list[Job] = []
 
     def run(self) -> list[Job]:
         """All turns, in the order in which they finished."""
-        for place in range(self.load.num_sessions):
-            self._begin_life(self._chance.uniform(0, START_WITHIN_S), place)
+        self.begin()
         while len(self._finished) < self.load.num_turns:
             self._step()
         return self._finished
+
+    def begin(self) -> None:
+        for place in range(self.load.num_sessions):
+            self._replace(self._chance.uniform(0, START_WITHIN_S), place)
+
+    def go_on(self, life: Life) -> None:
+        """What comes after an answer."""
+        if life.is_over:
+            self.end(life)
+            self._replace(self.now + self._chance.expovariate(1 / REPLACED_AFTER_S), life.model)
+        else:
+            self.come(self.now + life.turns[life.at].think_s, life)
+
+    def live(self, life: Life, at_s: float) -> None:
+        self._lives[life.name] = life
+        self.come(at_s, life)
+
+    def end(self, life: Life) -> None:
+        del self._lives[life.name]
+
+    def come(self, at_s: float, life: Life) -> None:
+        """Its next turn arrives then."""
+        heapq.heappush(self._coming, (at_s, next(self._numbers), life))
 
     def _step(self) -> None:
         engine = min(self.engines.values(), key=lambda each: each.next_s)
@@ -105,7 +131,7 @@ class World:
         for job in began:
             self._tell(Began(job))
 
-    def _arrive(self, life: _Life) -> None:
+    def _arrive(self, life: Life) -> None:
         turn, model = life.turns[life.at], self.lab.models[life.model]
         job = Job(
             number=self._num_arrived,
@@ -128,23 +154,14 @@ class World:
         self._finished.append(job)
         life = self._lives[job.session]
         life.at += 1
-        is_last = life.at == len(life.turns)
-        self._tell(Finished(job, is_last))
-        if is_last:
-            del self._lives[job.session]
-            self._begin_life(self.now + self._chance.expovariate(1 / REPLACED_AFTER_S), life.model)
-        else:
-            self._come(self.now + life.turns[life.at].think_s, life)
+        self._tell(Finished(job, life.is_over))
+        self.go_on(life)
         self._told(len(self._finished))
 
-    def _begin_life(self, at_s: float, model: int) -> None:
+    def _replace(self, at_s: float, model: int) -> None:
         session = next(self._order)
         name = f"{session.name}#{next(self._numbers)}"
-        life = self._lives[name] = _Life(name, session.turns, model % len(self.lab.models))
-        self._come(at_s, life)
-
-    def _come(self, at_s: float, life: _Life) -> None:
-        heapq.heappush(self._coming, (at_s, next(self._numbers), life))
+        self.live(Life(name, session.turns, model % len(self.lab.models)), at_s)
 
     def _tell(self, event: Event) -> None:
         for engine in self.engines.values():
