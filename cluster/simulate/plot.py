@@ -1,17 +1,20 @@
 """A picture of a comparison, as SVG: a row for each policy, a dot for each number of sessions.
 
 Two panels share the rows: the mean turn, and the p99 of the time to first token.  The scales are logarithmic.
+Ours are in bold.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil, floor, log10
 from xml.sax.saxutils import escape
 
+from cluster.simulate.policies import OURS
+
 Row = Mapping[str, object]
 
 PANELS = {"mean_turn_s": "mean turn, s", "ttft_p99_s": "first token p99, s"}
 LABEL_WIDTH, PANEL_WIDTH, GAP, MARGIN = 190, 330, 30, 24
-ROW_HEIGHT, TOP = 26, 84
+ROW_HEIGHT, TOP, LEGEND_Y = 26, 112, 56
 DOT_RADIUS = 5.5
 COLOURS = ("#9ecae1", "#4a90c2", "#17466e", "#e6a23c", "#c0562b", "#6b3d8f")
 """Of the numbers of sessions, ascending; from the first again where there are more."""
@@ -58,18 +61,19 @@ def _y(place: int) -> float:
 
 def _legend(colours: Mapping[int, str], width: int) -> Iterator[str]:
     x = width - MARGIN
-    yield f"<text x='{x}' y='30' text-anchor='end' fill='{PALE}'>sessions</text>"
+    yield f"<text x='{x}' y='{LEGEND_Y}' text-anchor='end' fill='{PALE}'>sessions</text>"
     x -= 66
     for number, colour in reversed(list(colours.items())):
-        yield f"<text x='{x}' y='30' text-anchor='end'>{number}</text>"
+        yield f"<text x='{x}' y='{LEGEND_Y}' text-anchor='end'>{number}</text>"
         x -= 8 * len(str(number)) + 9
-        yield f"<circle cx='{x}' cy='25.5' r='{DOT_RADIUS}' fill='{colour}'/>"
+        yield f"<circle cx='{x}' cy='{LEGEND_Y - 4.5}' r='{DOT_RADIUS}' fill='{colour}'/>"
         x -= 16
 
 
 def _names(names: Sequence[str]) -> Iterator[str]:
     for place, name in enumerate(names):
-        yield f"<text x='{MARGIN}' y='{_y(place) + 4.5}'>{escape(name)}</text>"
+        weight = " font-weight='700'" if name in OURS else ""
+        yield f"<text x='{MARGIN}' y='{_y(place) + 4.5}'{weight}>{escape(name)}</text>"
 
 
 def _panel(

@@ -47,8 +47,7 @@ def _session(line: str, where: str) -> Session:
         body = json.loads(line)
         block_tokens = int(body["block_size"])
         requests = [each for each in body["requests"] if each["type"] != "subagent"]
-        turns = _turns(requests, block_tokens)
-        return Session(str(body["id"]), turns, int(body["system_tokens"]) + int(body["tool_tokens"]))
+        return Session(str(body["id"]), _turns(requests, block_tokens))
     except (ValueError, KeyError, TypeError, OverflowError) as fault:
         problem = f"is no agent session: {type(fault).__name__} {fault}."
         raise InvalidField(where, problem, "See docs/simulate.md for the format.") from fault

@@ -84,7 +84,7 @@ def test_the_table_begins_with_the_policy_that_waits_least() -> None:
 def test_a_recorded_trace_is_replayed(tmp_path: Path, lab: str) -> None:
     turn = {"type": "n", "in": 5000, "out": 50, "think_time": 4.0, "lcp": 0}
     turns = [turn, turn | {"in": 5200, "lcp": 78}, turn | {"in": 5400, "lcp": 81}]
-    body = {"id": "s", "block_size": 64, "tool_tokens": 0, "system_tokens": 0, "requests": turns}
+    body = {"id": "s", "block_size": 64, "requests": turns}
     trace = tmp_path / "trace.jsonl.gz"
     trace.write_bytes(gzip.compress(json.dumps(body).encode()))
     told = json.loads(simulate("--lab", lab, "--trace", str(trace), "--policies", "sticky", "--json").stdout)
