@@ -79,7 +79,7 @@ def simulate(
                 raise InvalidField("--journal", problem, "Leave out --trace, --sessions and --turns.")
             work = from_journal(nodes, journal)
         all_seeds = _numbers("--seeds", seeds, 0)
-        rows = []
+        rows = [dict(each) for each in work.went]
         with Progress(quiet=as_json) as progress:
             for number in work.numbers:
                 for name in names:

@@ -1,7 +1,7 @@
 """What `hearth simulate` replays, and the picture that it draws."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from cluster.simulate.figures import Figures
     from cluster.simulate.lab import Lab
 
+AS_IT_WAS = "as it was"
+"""Stands where the others have the name of a policy."""
+
 Show = Callable[[int], None]
 
 
@@ -18,7 +21,8 @@ Show = Callable[[int], None]
 class Work:
     """`run`: of a device, a policy, a number of sessions at once and a seed.  `numbers`: those of sessions.
 
-    `told`: of where the turns are from, for `--json`; `words`: for people.
+    `told`: of where the turns are from, for `--json`; `words`: for people.  `went`: figures of the turns as
+    they really went, if they ever did.
     """
 
     run: "Callable[[str, str, int, int, Show], Figures]"
@@ -26,6 +30,7 @@ class Work:
     num_turns: int
     told: Mapping[str, Any]
     words: Sequence[str] = field(default_factory=tuple)
+    went: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
 
 
 def from_trace(lab: "Lab", trace: Path | None, numbers: Sequence[int], turns: int) -> Work:
@@ -66,7 +71,9 @@ def from_journal(lab: "Lab", path: Path) -> Work:
         words.append(
             f"{found.num_left_out:,} left out: without an end there, no chat, or too long for the lab"
         )
-    return Work(run, [len(found.sessions)], found.num_turns, told, words)
+    number = len(found.sessions)
+    went = {"policy": AS_IT_WAS, "num_sessions_at_once": number, **asdict(found.figures)}
+    return Work(run, [number], found.num_turns, told, words, [went])
 
 
 def check_picture(path: Path | None) -> None:

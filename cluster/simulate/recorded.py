@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.core.errors import InvalidField
-from cluster.core.events import Event, TurnArrived, TurnFinished
+from cluster.core.events import Event, FirstToken, TurnArrived, TurnFinished
 from cluster.core.facts import Feature
 from cluster.core.ids import TurnId
+from cluster.simulate.figures import Figures, figures_of
+from cluster.simulate.job import Job
 from cluster.simulate.lab import Lab, Model
 from cluster.simulate.trace import Turn
 
@@ -23,9 +25,14 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """`num_left_out`: turns without an end in the journal, of embeddings, or too long for the lab."""
+    """`num_left_out`: turns without an end in the journal, of embeddings, or too long for the lab.
+
+    `figures`: of the turns as they really went.  Their longest wait has its prefill in it: a journal does not
+    tell them apart.
+    """
 
     sessions: Sequence[Recorded]
+    figures: Figures
     num_left_out: int
 
     @property
@@ -33,7 +40,15 @@ class Recording:
         return sum(len(each.turns) for each in self.sessions)
 
 
-Told = tuple[float, TurnArrived, TurnFinished]
+@dataclass(slots=True)
+class _Told:
+    """One turn; times count from the journal's first event."""
+
+    arrived: TurnArrived
+    arrived_s: float
+    first_token_s: float | None = None
+    finished: TurnFinished | None = None
+    finished_s: float = 0.0
 
 
 def recording(lab: Lab, journal: Iterable[tuple[float, Event]], where: str) -> Recording:
@@ -41,45 +56,61 @@ def recording(lab: Lab, journal: Iterable[tuple[float, Event]], where: str) -> R
 
     Raises InvalidField where that is nothing, or a model of it is not the lab's.
     """
-    arrived, finished = _read(journal)
-    if not arrived:
+    turns = _read(journal)
+    if not turns:
         raise InvalidField(where, "no turn came while it was written.", "Name that of a pool that worked.")
     models = {model.name: model for model in lab.models}
-    unknown = sorted({event.model for _, event in arrived.values()} - models.keys())
+    unknown = sorted({told.arrived.model for told in turns} - models.keys())
     if unknown:
         problem = f"its turns are for {unknown[0]}, which is no model of the lab."
         raise InvalidField(where, problem, "Describe it under `models` of a lab, and name that with --lab.")
-    sessions: dict[str, list[Told]] = {}
-    for turn, (at_s, event) in sorted(arrived.items(), key=lambda each: each[1][0]):
-        if turn in finished and _fits(lab, models[event.model], finished[turn]):
-            sessions.setdefault(f"{event.model} {event.session}", []).append((at_s, event, finished[turn]))
+    sessions: dict[str, list[tuple[_Told, TurnFinished]]] = {}
+    for told in sorted(turns, key=lambda each: each.arrived_s):
+        if told.finished is not None and _fits(lab, models[told.arrived.model], told.finished):
+            name = f"{told.arrived.model} {told.arrived.session}"
+            sessions.setdefault(name, []).append((told, told.finished))
     if not sessions:
         raise InvalidField(where, "no turn of it was answered and fits the lab.", "Describe a larger lab.")
     found = [_session(name, models, told) for name, told in sessions.items()]
-    return Recording(found, len(arrived) - sum(map(len, sessions.values())))
+    went = [_went(each, *told) for each in found for told in sessions[each.name]]
+    return Recording(found, figures_of(went), len(turns) - len(went))
 
 
-def _read(
-    journal: Iterable[tuple[float, Event]],
-) -> tuple[Mapping[TurnId, tuple[float, TurnArrived]], Mapping[TurnId, TurnFinished]]:
+def _read(journal: Iterable[tuple[float, Event]]) -> Sequence[_Told]:
     """A turn may be told of again; the first time counts."""
-    arrived: dict[TurnId, tuple[float, TurnArrived]] = {}
-    finished: dict[TurnId, TurnFinished] = {}
+    turns: dict[TurnId, _Told] = {}
     began_s: float | None = None
     for now, event in journal:
         began_s = now if began_s is None else began_s
+        at_s = now - began_s
         match event:
             case TurnArrived(turn=turn, waited_s=waited_s):
-                arrived.setdefault(turn, (max(0.0, now - waited_s - began_s), event))
-            case TurnFinished(turn=turn) if Feature.EMBEDDINGS not in _needs(arrived, turn):
-                finished[turn] = event
+                turns.setdefault(turn, _Told(event, max(0.0, at_s - waited_s)))
+            case FirstToken(turn=turn) if turn in turns:
+                turns[turn].first_token_s = at_s
+            case TurnFinished(turn=turn) if turn in turns:
+                if Feature.EMBEDDINGS not in turns[turn].arrived.needs:
+                    turns[turn].finished, turns[turn].finished_s = event, at_s
             case _:
                 pass
-    return arrived, finished
+    return list(turns.values())
 
 
-def _needs(arrived: Mapping[TurnId, tuple[float, TurnArrived]], turn: TurnId) -> frozenset[Feature]:
-    return arrived[turn][1].needs if turn in arrived else frozenset()
+def _went(session: Recorded, told: _Told, end: TurnFinished) -> Job:
+    first_s = told.finished_s if told.first_token_s is None else told.first_token_s
+    return Job(
+        number=0,
+        session=session.name,
+        model=session.model,
+        input_tokens=end.prompt_tokens,
+        output_tokens=end.completion_tokens,
+        kept_tokens=end.cached_tokens,
+        arrived_s=told.arrived_s,
+        hit_tokens=end.cached_tokens,
+        prefill_s=0.0,
+        first_token_s=first_s,
+        finished_s=told.finished_s,
+    )
 
 
 def _fits(lab: Lab, model: Model, turn: TurnFinished) -> bool:
@@ -91,12 +122,12 @@ def _fits(lab: Lab, model: Model, turn: TurnFinished) -> bool:
     )
 
 
-def _session(name: str, models: Mapping[str, Model], told: Sequence[Told]) -> Recorded:
+def _session(name: str, models: Mapping[str, Model], told: Sequence[tuple[_Told, TurnFinished]]) -> Recorded:
     turns: list[Turn] = []
-    for _, _, end in told:
+    for _, end in told:
         kept_tokens = _kept_tokens(turns[-1], end) if turns else 0
         turns.append(Turn(0.0, end.prompt_tokens, max(end.completion_tokens, 1), kept_tokens))
-    return Recorded(name, models[told[0][1].model], turns, [at_s for at_s, _, _ in told])
+    return Recorded(name, models[told[0][0].arrived.model], turns, [each.arrived_s for each, _ in told])
 
 
 def _kept_tokens(before: Turn, turn: TurnFinished) -> int:

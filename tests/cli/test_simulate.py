@@ -105,8 +105,10 @@ def test_a_journal_is_replayed_and_drawn(tmp_path: Path, lab: str) -> None:
     picture = tmp_path / "drawn.svg"
     told = json.loads(simulate(*options, "--plot", str(picture), "--json").stdout)
     assert (told["num_turns"], told["num_left_out"]) == (3, 0)
-    assert [run["num_sessions_at_once"] for run in told["runs"]] == [1, 1]
-    assert told["runs"][0]["hit_rate"] == pytest.approx((3050 + 3150) / (3000 + 3100 + 3200))
+    assert [run["num_sessions_at_once"] for run in told["runs"]] == [1, 1, 1]
+    assert [run["policy"] for run in told["runs"]] == ["as it was", "router", "sticky"]
+    assert [run["mean_turn_s"] for run in told["runs"][:1]] == [50]
+    assert told["runs"][1]["hit_rate"] == pytest.approx((3050 + 3150) / (3000 + 3100 + 3200))
     assert picture.read_text().startswith("<svg ")
     assert "3 turns of router-00000001.journal" in simulate(*options).stdout
 

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from cluster.core.errors import InvalidField
-from cluster.core.events import Event, Tick, TurnArrived, TurnCancelled, TurnFinished
+from cluster.core.events import Event, FirstToken, Tick, TurnArrived, TurnCancelled, TurnFinished
 from cluster.core.facts import Feature
 from cluster.core.ids import Cause, GatewayId, SessionKey, TurnId
 from cluster.simulate.engine import UNDISTURBED
@@ -56,6 +56,19 @@ def test_turns_come_when_they_came_and_keep_what_they_kept(policy: str) -> None:
     )
     assert (found.num_turns, found.num_left_out) == (4, 0)
     assert replay(found, policy) == [(3.0, 500, 0), (10.0, 1000, 0), (30.0, 1200, 1050), (50.0, 400, 300)]
+
+
+def test_it_tells_how_the_turns_really_went() -> None:
+    found = record(
+        (110.0, came("1")),
+        (113.0, FirstToken(TurnId("1"), C)),
+        (120.0, ended("1", 1000, 50)),
+        (121.0, came("2", waited_s=1.0)),
+        (129.0, FirstToken(TurnId("2"), C)),
+        (130.0, ended("2", 1000, 50, 500)),
+    )
+    assert (found.figures.mean_turn_s, found.figures.longest_wait_s) == (10.0, 9.0)
+    assert found.figures.hit_rate == 0.25
 
 
 def test_a_turn_waits_for_the_answer_before_it() -> None:

@@ -30,7 +30,8 @@ class Watched(Router):
 
     def handle(self, event: Event, engines: Mapping[str, Engine], now: float) -> Sequence[Order]:
         orders = super().handle(event, engines, now)
-        self.machine.check()
+        if isinstance(event, Finished):
+            self.machine.check()
         for order in orders:
             match order:
                 case Evict(session, node):
