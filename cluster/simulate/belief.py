@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from cluster.core.errors import InvalidField
 from cluster.simulate.lab import Node
 
 
@@ -17,13 +16,6 @@ class Mistakes:
 
     memory: float = 0.0
     speed: float = 0.0
-
-    def checked(self) -> "Mistakes":
-        """Raises InvalidField."""
-        for name, value in (("memory_error", self.memory), ("speed_error", self.speed)):
-            if not 0 <= value < 1:
-                raise InvalidField(name, f"{value} is not from 0 to below 1.", "For example 0.1.")
-        return self
 
     def believed(self, nodes: Sequence[Node], seed: int) -> tuple[Node, ...]:
         """The nodes as a policy takes them: each off by its own chance, the same for every policy."""

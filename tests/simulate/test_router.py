@@ -49,10 +49,10 @@ def run(sessions: Sequence[Session], at_once: int, turns: int, on: Lab) -> tuple
 
 @pytest.mark.parametrize("name", list(LABS))
 def test_every_turn_is_answered_and_room_is_made_by_the_machine(name: str) -> None:
-    policy, world, jobs = run(sessions_for(LABS[name], None, ""), 36, 400, LABS[name])
-    assert sorted(each.number for each in jobs) == list(range(400))
+    policy, world, jobs = run(sessions_for(LABS[name], None, ""), 36, 200, LABS[name])
+    assert sorted(each.number for each in jobs) == list(range(200))
     told = policy.machine.view(world.now).counters
-    assert told.num_turns_finished == 400
+    assert told.num_turns_finished == 200
     assert told.num_preemptions == told.num_turns_rejected == 0
     assert policy.evicted
     assert all(tokens > 0 for _, tokens in policy.evicted)
@@ -61,7 +61,7 @@ def test_every_turn_is_answered_and_room_is_made_by_the_machine(name: str) -> No
 def test_the_machine_knows_what_is_resident() -> None:
     """All that idle sessions have in the engines is booked, and little else is: the tails that
     answers took early, and what a rewrite made useless."""
-    policy, world, _ = run(sessions_for(FIVE_NODES, None, ""), 24, 600, FIVE_NODES)
+    policy, world, _ = run(sessions_for(FIVE_NODES, None, ""), 24, 400, FIVE_NODES)
     booked = {
         (each.session.removeprefix("lab/").rsplit("#", 1)[0], each.replica.split("@")[1]): each.tokens
         for each in policy.machine.view(world.now).sessions
@@ -130,9 +130,9 @@ def test_a_wrong_belief_costs_time_and_no_turn(seed: int) -> None:
         for each, real in zip(thought, FIVE_NODES.nodes, strict=True)
     )
     policy = Router(Random(seed))
-    load = Load(made, 36, 300, seed)
+    load = Load(made, 36, 200, seed)
     jobs = World(FIVE_NODES, DEVICES["shared"], policy, load, believed=thought).run()
-    assert len(jobs) == 300
+    assert len(jobs) == 200
     assert policy.machine.view(0.0).counters.num_preemptions == 0
 
 
