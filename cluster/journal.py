@@ -8,7 +8,7 @@ import logging
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgpack
 
@@ -67,8 +67,18 @@ def read(path: Path) -> Iterator[tuple[float, Event]]:
     Raises ValueError on what is not a journal.
     """
     with path.open("rb") as file:
-        for record in msgpack.Unpacker(file):
+        for record in _records(path, file):
             event = codec.decode(record["event"])
             if not isinstance(event, Event):
                 raise ValueError(f"{path} holds a command")
             yield record["now"], event
+
+
+def _records(path: Path, file: BinaryIO) -> Iterator[dict[str, Any]]:
+    try:
+        for record in msgpack.Unpacker(file):
+            if not isinstance(record, dict) or record.keys() != {"now", "event"}:
+                raise ValueError(f"{path} holds something else than events")
+            yield record
+    except (msgpack.UnpackException, UnicodeDecodeError) as fault:
+        raise ValueError(f"{path} is not a journal: {fault}") from fault

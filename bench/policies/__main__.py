@@ -1,9 +1,7 @@
 """`python -m bench.policies`: simulates, keeps each run's figures, compares them with the reference."""
 
 import argparse
-import gzip
 import sys
-from contextlib import nullcontext
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -18,6 +16,7 @@ from cluster.core.errors import InvalidField
 from cluster.simulate.lab import LABS
 from cluster.simulate.run import run_policy, sessions_for
 from cluster.simulate.trace import Session
+from cluster.simulate.traces import lines_of
 from cluster.simulate.world import Load
 
 BENCH = "policies"
@@ -35,7 +34,7 @@ def _measure(options: argparse.Namespace) -> Path:
     settings = read_settings(PoliciesSettings, options.config, QUICK if options.quick else {}, flags)
     try:
         sessions = _sessions(settings)
-    except (InvalidField, OSError) as fault:
+    except InvalidField as fault:
         sys.exit(str(fault))
     told = {**settings.model_dump(), "is_quick": options.quick}
     with Recorder(BENCH, told, options.out) as record:
@@ -51,14 +50,8 @@ def _measure(options: argparse.Namespace) -> Path:
 
 def _sessions(settings: PoliciesSettings) -> list[Session]:
     path = Path(settings.data) if settings.data else None
-    with (
-        nullcontext()
-        if path is None
-        else gzip.open(path, "rt")
-        if path.suffix == ".gz"
-        else path.open() as file
-    ):
-        return sessions_for(LABS[settings.lab], file, str(path))
+    with lines_of(path, "--data") as lines:
+        return sessions_for(LABS[settings.lab], lines, str(path))
 
 
 def _table(found: dict[str, Any]) -> str:

@@ -1,24 +1,21 @@
 """`hearth simulate`."""
 
-import gzip
-import zlib
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from cluster.cli.progress import Progress, bar_words
+from cluster.cli.simulated import Work, check_picture, draw, from_journal, from_trace
 from cluster.cli.terminal import AsJson, out, print_json, speaking
 from cluster.core.errors import InvalidField
 
 if TYPE_CHECKING:
     from cluster.simulate.lab import Lab
-    from cluster.simulate.trace import Session
 
+DEFAULT_TURNS = 6000
 SHOWN_EVERY = 500
 """Turns between two redraws."""
 
@@ -39,16 +36,20 @@ def simulate(
     trace: Annotated[
         Path | None, typer.Option(help="Agent sessions as JSON lines, also .gz. Default: made ones.")
     ] = None,
+    journal: Annotated[
+        Path | None, typer.Option(help="A router's journal: its turns come again as they came.")
+    ] = None,
     sessions: Annotated[
-        str, typer.Option(help="How many people work at once, one or several numbers.")
-    ] = "12",
-    turns: Annotated[int, typer.Option(min=1, help="Turns of a run.")] = 6000,
+        str | None, typer.Option(help="How many people work at once, one or several numbers. Default: 12.")
+    ] = None,
+    turns: Annotated[int | None, typer.Option(min=1, help="Turns of a run. Default: 6000.")] = None,
     seeds: Annotated[str, typer.Option(help="Each a run of its own; the means are shown.")] = "1",
     policies: Annotated[str, typer.Option(help="Names, or `all`.")] = "all",
     add: Annotated[list[str] | None, typer.Option(help="One more machine of the table, by name.")] = None,
     device: Annotated[
         str, typer.Option(help="`shared`: prefill and decode slow each other down; or `undisturbed`.")
     ] = "shared",
+    plot: Annotated[Path | None, typer.Option(help="Where a picture of it goes, an .svg.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Try routing policies on machines that you describe, without any of them.
@@ -57,57 +58,58 @@ def simulate(
     """
     with speaking(as_json):
         from cluster.simulate.engine import DEVICES
-        from cluster.simulate.peers import PEERS
-        from cluster.simulate.run import check_names, sessions_for
+        from cluster.simulate.policies import POLICIES
+        from cluster.simulate.run import check_names
 
         names = (
-            list(PEERS)
+            list(POLICIES)
             if policies == "all"
             else list(dict.fromkeys(name.strip() for name in policies.split(",")))
         )
-        check_names("--policies", names, PEERS)
+        check_names("--policies", names, POLICIES)
         check_names("--device", [device], DEVICES)
+        check_picture(plot)
         nodes = _lab(lab, add or [])
-        with _lines(trace) as lines:
-            replayed = sessions_for(nodes, lines, "--sessions" if trace is None else str(trace))
-        numbers, all_seeds = _numbers("--sessions", sessions, 1), _numbers("--seeds", seeds, 0)
-        rows = []
+        if journal is None:
+            numbers = _numbers("--sessions", sessions or "12", 1)
+            work = from_trace(nodes, trace, numbers, turns or DEFAULT_TURNS)
+        else:
+            if (trace, sessions, turns) != (None, None, None):
+                problem = "it has its own sessions and turns."
+                raise InvalidField("--journal", problem, "Leave out --trace, --sessions and --turns.")
+            work = from_journal(nodes, journal)
+        all_seeds = _numbers("--seeds", seeds, 0)
+        rows = [dict(each) for each in work.went]
         with Progress(quiet=as_json) as progress:
-            for number in numbers:
+            for number in work.numbers:
                 for name in names:
                     progress.stage(f"{name}, {number} sessions")
-                    figures = _means(nodes, device, name, replayed, number, turns, all_seeds, progress)
+                    figures = _means(work, device, name, number, all_seeds, progress)
                     rows.append({"policy": name, "num_sessions_at_once": number, **figures})
+        if plot is not None:
+            draw(plot, rows, f"{lab}{''.join(f' + {each}' for each in add or [])}, {device}")
         if as_json:
-            source = "made" if trace is None else str(trace)
-            told = {"lab": lab, "added": add or [], "device": device, "sessions": source, "seeds": all_seeds}
+            told = {"lab": lab, "added": add or [], "device": device, "seeds": all_seeds, **work.told}
             print_json({**told, "nodes": [node.name for node in nodes.nodes], "runs": rows})
         else:
-            for number in numbers:
+            for words in work.words:
+                out.print(Text(words))
+            for number in work.numbers:
                 out.print(_table(number, [row for row in rows if row["num_sessions_at_once"] == number]))
 
 
 def _means(
-    lab: "Lab",
-    device: str,
-    policy: str,
-    sessions: "list[Session]",
-    number: int,
-    turns: int,
-    seeds: list[int],
-    progress: Progress,
+    work: Work, device: str, policy: str, number: int, seeds: list[int], progress: Progress
 ) -> dict[str, float]:
     from cluster.simulate.figures import mean_figures
-    from cluster.simulate.run import run_policy
-    from cluster.simulate.world import Load
 
     def show(finished: int) -> None:
         if finished % SHOWN_EVERY == 0:
-            progress.step(f"seed {seed}", bar_words(finished / turns))
+            progress.step(f"seed {seed}", bar_words(finished / work.num_turns))
 
     runs = []
     for seed in seeds:
-        runs.append(run_policy(lab, device, policy, Load(sessions, number, turns, seed), show))
+        runs.append(work.run(device, policy, number, seed, show))
     return mean_figures(runs)
 
 
@@ -135,20 +137,6 @@ def _read_lab(path: Path) -> "Lab":
     if not isinstance(body, dict):
         raise InvalidField(str(path), "has no fields.", "See docs/simulate.md.")
     return parse_lab(body, str(path))
-
-
-@contextmanager
-def _lines(path: Path | None) -> Generator[TextIO | None]:
-    if path is None:
-        yield None
-        return
-    try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-            yield file
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as fault:
-        raise InvalidField(
-            "--trace", f"{path} cannot be read: {fault}.", "Name a file of sessions."
-        ) from fault
 
 
 def _numbers(option: str, text: str, least: int) -> list[int]:

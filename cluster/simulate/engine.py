@@ -35,11 +35,14 @@ DONE_TOKENS = 1e-6
 
 
 class Engine:
-    """Times are virtual and only grow.  `next_s`: when `step` has something to do, inf for never."""
+    """Times are virtual and only grow.  `next_s`: when `step` has something to do, inf for never.
 
-    def __init__(self, node: Node, device: Device, orders: Orders) -> None:
-        self.node, self.device = node, device
-        self.memory = Memory(node.kv_bytes)
+    `node`: as everybody believes it.  `real`: as it works; None: just so.
+    """
+
+    def __init__(self, node: Node, device: Device, orders: Orders, real: Node | None = None) -> None:
+        self.node, self.device, self.real = node, device, real or node
+        self.memory = Memory(self.real.kv_bytes)
         self.waiting: list[Job] = []
         self.prefilling: Job | None = None
         self.decoding: list[Job] = []
@@ -54,12 +57,16 @@ class Engine:
         prefilling = () if self.prefilling is None else (self.prefilling,)
         return (*self.waiting, *prefilling, *self.decoding)
 
+    def holds(self, job: Job) -> bool:
+        """Whether it could, empty.  How long a sequence may be an engine says, so nobody is mistaken."""
+        return all(node.holds(job.model, job.tokens) for node in (self.node, self.real))
+
     def hit_tokens(self, job: Job) -> int:
         """How much of the job's prompt is resident now."""
         return min(self.memory.resident_tokens(job.session), job.kept_tokens, job.input_tokens - 1)
 
     def prefill_s(self, job: Job) -> float:
-        """The job's own prefill, undisturbed, with what is resident now."""
+        """The job's own prefill as believed, undisturbed, with what is resident now."""
         hit_tokens = self.hit_tokens(job)
         return self.node.prefill_s(job.model, hit_tokens, job.input_tokens - hit_tokens)
 
@@ -134,7 +141,7 @@ class Engine:
         if is_new:
             job.hit_tokens = self.memory.begin(job, lambda idle: self._orders.victims(idle, self._now))
             new_tokens = job.input_tokens - job.hit_tokens
-            job.prefill_s = job.left_s = self.node.prefill_s(job.model, job.hit_tokens, new_tokens)
+            job.prefill_s = job.left_s = self.real.prefill_s(job.model, job.hit_tokens, new_tokens)
             job.started_s = self._now
         self.prefilling, self._chunk_left_s = job, self._orders.chunk_s(job)
         return [job] if is_new else []
@@ -158,4 +165,4 @@ class Engine:
             batch = batches[job.model.name] = batches.get(job.model.name, 0) + 1
             read_bytes += (job.input_tokens + job.output_tokens / 2) * job.model.kv_bytes_per_token
             read_bytes += job.model.active_bytes if batch <= WEIGHTS_READ_CAP else 0.0
-        return read_bytes / self.node.bandwidth_bytes_per_s + STEP_OVERHEAD_S
+        return read_bytes / self.real.bandwidth_bytes_per_s + STEP_OVERHEAD_S

@@ -1,4 +1,4 @@
-"""The seam between the lab and whoever decides: events in, placements out.
+"""The seam between the lab and whoever decides: events in, placements and evictions out.
 
 A policy is told of every event and says in answer which turns run where.  It may keep a turn as long as it
 likes and place it in answer to any later event; `wake_s` asks for one.  It sees the engines as they are.
@@ -61,13 +61,24 @@ class Place:
     node: str
 
 
+@dataclass(frozen=True, slots=True)
+class Evict:
+    """What the session has left on the node of this name is forgotten, unless its next turn runs there."""
+
+    session: str
+    node: str
+
+
+Order = Place | Evict
+
+
 class Policy(Protocol):
     """`orders`: in which order all nodes work."""
 
     @property
     def orders(self) -> Orders: ...
 
-    def handle(self, event: Event, engines: Mapping[str, Engine], now: float) -> Sequence[Place]: ...
+    def handle(self, event: Event, engines: Mapping[str, Engine], now: float) -> Sequence[Order]: ...
 
     @property
     def wake_s(self) -> float:

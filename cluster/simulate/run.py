@@ -5,10 +5,13 @@ from itertools import islice
 from random import Random
 
 from cluster.core.errors import InvalidField
+from cluster.simulate.belief import NO_MISTAKES, Mistakes
 from cluster.simulate.engine import DEVICES
 from cluster.simulate.figures import Figures, figures_of
 from cluster.simulate.lab import Lab
-from cluster.simulate.peers import PEERS
+from cluster.simulate.policies import POLICIES
+from cluster.simulate.recorded import Recording
+from cluster.simulate.replay import Replay
 from cluster.simulate.synthetic import synthetic_sessions
 from cluster.simulate.trace import Session
 from cluster.simulate.traces import read_agent_sessions
@@ -41,10 +44,28 @@ def sessions_for(lab: Lab, lines: Iterable[str] | None, where: str) -> list[Sess
 
 
 def run_policy(
-    lab: Lab, device: str, policy: str, load: Load, told: Callable[[int], None] = lambda _: None
+    lab: Lab,
+    device: str,
+    policy: str,
+    load: Load,
+    told: Callable[[int], None] = lambda _: None,
+    mistakes: Mistakes = NO_MISTAKES,
 ) -> Figures:
-    """`device`: a name of `DEVICES`; `policy`: of `PEERS`, its chance from the load's seed."""
-    return figures_of(World(lab, DEVICES[device], PEERS[policy](Random(load.seed)), load, told).run())
+    """`device`: a name of `DEVICES`; `policy`: of `POLICIES`, chance and mistakes from the load's seed."""
+    made, believed = POLICIES[policy](Random(load.seed)), mistakes.believed(lab.nodes, load.seed)
+    return figures_of(World(lab, DEVICES[device], made, load, told, believed).run())
+
+
+def replay_policy(
+    lab: Lab,
+    device: str,
+    policy: str,
+    recording: Recording,
+    seed: int,
+    told: Callable[[int], None] = lambda _: None,
+) -> Figures:
+    """The same on a journal's turns, as they came.  `seed`: of the policy's chance."""
+    return figures_of(Replay(lab, DEVICES[device], POLICIES[policy](Random(seed)), recording, told).run())
 
 
 def check_names(field: str, names: Sequence[str], known: Iterable[str]) -> None:

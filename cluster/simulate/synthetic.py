@@ -52,16 +52,13 @@ COMPACTED_RATIO = 0.61
 REWRITTEN_KEPT = (0.002, 0.005, 0.01, 0.077, 0.109, 0.204, 0.419, 0.747, 0.892)
 """The share of the prompt before that a rewrite keeps."""
 
-SYSTEM_TOKENS = 15_000
-"""Tools and system prompt; of the order that the sessions' own fields state."""
-
 
 def synthetic_sessions(seed: int) -> Iterator[Session]:
     """Without end."""
     chance = Random(seed)
     number = 0
     while True:
-        yield Session(f"made-{number}", _turns(chance), SYSTEM_TOKENS, "made")
+        yield Session(f"made-{number}", _turns(chance))
         number += 1
 
 

@@ -20,9 +20,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`system_tokens`: the head of every prompt that sessions of the same `system_id` share."""
+    """In the order of its turns."""
 
     name: str
     turns: Sequence[Turn]
-    system_tokens: int = 0
-    system_id: str = ""

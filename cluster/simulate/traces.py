@@ -1,14 +1,34 @@
-"""Readers of public traces, from open text streams."""
+"""Readers of public traces."""
 
+import gzip
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+import zlib
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
 
 from cluster.core.errors import InvalidField
 from cluster.simulate.trace import Session, Turn
 
 MOST_THINK_S = 3600.0
 """Longer pauses are cut to this: a person who left for the night tells nothing about the lab."""
+
+
+@contextmanager
+def lines_of(path: Path | None, option: str) -> Generator[TextIO | None]:
+    """The lines of a trace, also of a `.gz`, while it is open; None where there is none.
+
+    Raises InvalidField naming `option` where the file is away or torn, however late that shows.
+    """
+    if path is None:
+        yield None
+        return
+    try:
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+            yield file
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as fault:
+        raise InvalidField(option, f"{path} cannot be read: {fault}.", "Name a file of sessions.") from fault
 
 
 def read_agent_sessions(lines: Iterable[str], where: str) -> list[Session]:
@@ -27,8 +47,7 @@ def _session(line: str, where: str) -> Session:
         body = json.loads(line)
         block_tokens = int(body["block_size"])
         requests = [each for each in body["requests"] if each["type"] != "subagent"]
-        turns = _turns(requests, block_tokens)
-        return Session(str(body["id"]), turns, int(body["system_tokens"]) + int(body["tool_tokens"]))
+        return Session(str(body["id"]), _turns(requests, block_tokens))
     except (ValueError, KeyError, TypeError, OverflowError) as fault:
         problem = f"is no agent session: {type(fault).__name__} {fault}."
         raise InvalidField(where, problem, "See docs/simulate.md for the format.") from fault

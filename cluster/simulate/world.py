@@ -14,8 +14,8 @@ from random import Random
 from cluster.core.errors import InvalidField
 from cluster.simulate.engine import Device, Engine
 from cluster.simulate.job import Job
-from cluster.simulate.lab import Lab
-from cluster.simulate.policy import Arrived, Began, Event, Finished, Place, Policy, SaidFirst, Woke
+from cluster.simulate.lab import Lab, Node
+from cluster.simulate.policy import Arrived, Began, Event, Evict, Finished, Place, Policy, SaidFirst, Woke
 from cluster.simulate.trace import Session, Turn
 
 START_WITHIN_S = 600.0
@@ -34,17 +34,22 @@ class Load:
 
 
 @dataclass(slots=True)
-class _Life:
-    """One session of the loop: `name` is new for each, `at` counts its turns."""
+class Life:
+    """One session: `name` is new for each, `at` counts its turns."""
 
     name: str
     turns: Sequence[Turn]
     model: int
     at: int = 0
 
+    @property
+    def is_over(self) -> bool:
+        return self.at == len(self.turns)
+
 
 class World:
-    """`told`: called with the number of turns finished, now and then."""
+    """`told`: called with the number of turns finished, now and then.  `believed`: the lab's nodes as the
+    policy takes them; None: as they are."""
 
     def __init__(
         self,
@@ -53,28 +58,52 @@ class World:
         policy: Policy,
         load: Load,
         told: Callable[[int], None] = lambda _: None,
+        believed: Sequence[Node] | None = None,
     ) -> None:
         self.lab, self.load, self.policy = lab, load, policy
         self.engines: Mapping[str, Engine] = {
-            node.name: Engine(node, device, policy.orders) for node in lab.nodes
+            node.name: Engine(thought, device, policy.orders, node)
+            for thought, node in zip(believed or lab.nodes, lab.nodes, strict=True)
         }
         self.now = 0.0
         self._told = told
         self._chance = Random(load.seed)
         self._order = _shuffled(load.sessions, self._chance)
         self._numbers = count()
-        self._coming: list[tuple[float, int, _Life]] = []
-        self._lives: dict[str, _Life] = {}
+        self._coming: list[tuple[float, int, Life]] = []
+        self._lives: dict[str, Life] = {}
         self._num_arrived = 0
         self._finished: list[Job] = []
 
     def run(self) -> list[Job]:
         """All turns, in the order in which they finished."""
-        for place in range(self.load.num_sessions):
-            self._begin_life(self._chance.uniform(0, START_WITHIN_S), place)
+        self.begin()
         while len(self._finished) < self.load.num_turns:
             self._step()
         return self._finished
+
+    def begin(self) -> None:
+        for place in range(self.load.num_sessions):
+            self._replace(self._chance.uniform(0, START_WITHIN_S), place)
+
+    def go_on(self, life: Life) -> None:
+        """What comes after an answer."""
+        if life.is_over:
+            self.end(life)
+            self._replace(self.now + self._chance.expovariate(1 / REPLACED_AFTER_S), life.model)
+        else:
+            self.come(self.now + life.turns[life.at].think_s, life)
+
+    def live(self, life: Life, at_s: float) -> None:
+        self._lives[life.name] = life
+        self.come(at_s, life)
+
+    def end(self, life: Life) -> None:
+        del self._lives[life.name]
+
+    def come(self, at_s: float, life: Life) -> None:
+        """Its next turn arrives then."""
+        heapq.heappush(self._coming, (at_s, next(self._numbers), life))
 
     def _step(self) -> None:
         engine = min(self.engines.values(), key=lambda each: each.next_s)
@@ -102,7 +131,7 @@ class World:
         for job in began:
             self._tell(Began(job))
 
-    def _arrive(self, life: _Life) -> None:
+    def _arrive(self, life: Life) -> None:
         turn, model = life.turns[life.at], self.lab.models[life.model]
         job = Job(
             number=self._num_arrived,
@@ -113,7 +142,7 @@ class World:
             kept_tokens=turn.kept_tokens,
             arrived_s=self.now,
         )
-        if not any(node.holds(model, job.tokens) for node in self.lab.nodes):
+        if not any(engine.holds(job) for engine in self.engines.values()):
             problem = f"a turn of {job.tokens:,} tokens of {model.name} fits no node of the lab."
             raise InvalidField("sessions", problem, "Leave out what is longer, or add memory.")
         self._num_arrived += 1
@@ -125,33 +154,28 @@ class World:
         self._finished.append(job)
         life = self._lives[job.session]
         life.at += 1
-        is_last = life.at == len(life.turns)
-        self._tell(Finished(job, is_last))
-        if is_last:
-            del self._lives[job.session]
-            self._begin_life(self.now + self._chance.expovariate(1 / REPLACED_AFTER_S), life.model)
-        else:
-            self._come(self.now + life.turns[life.at].think_s, life)
+        self._tell(Finished(job, life.is_over))
+        self.go_on(life)
         self._told(len(self._finished))
 
-    def _begin_life(self, at_s: float, model: int) -> None:
+    def _replace(self, at_s: float, model: int) -> None:
         session = next(self._order)
         name = f"{session.name}#{next(self._numbers)}"
-        life = self._lives[name] = _Life(name, session.turns, model % len(self.lab.models))
-        self._come(at_s, life)
-
-    def _come(self, at_s: float, life: _Life) -> None:
-        heapq.heappush(self._coming, (at_s, next(self._numbers), life))
+        self.live(Life(name, session.turns, model % len(self.lab.models)), at_s)
 
     def _tell(self, event: Event) -> None:
         for engine in self.engines.values():
             engine.advance(self.now)
-        for placed in self.policy.handle(event, self.engines, self.now):
-            self._place(placed)
+        for order in self.policy.handle(event, self.engines, self.now):
+            match order:
+                case Place():
+                    self._place(order)
+                case Evict(session, node):
+                    self.engines[node].cut(session, 0)
 
     def _place(self, placed: Place) -> None:
         engine = self.engines[placed.node]
-        if not engine.node.holds(placed.job.model, placed.job.tokens):
+        if not engine.holds(placed.job):
             raise RuntimeError(f"{placed.node} can never hold turn {placed.job.number}")
         began = self.engines[placed.job.node].withdraw(placed.job, self.now) if placed.job.node else []
         for job in (*began, *engine.submit(placed.job, self.now)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -53,6 +54,16 @@ def test_the_reference_has_each_policy_but_those_it_never_ran() -> None:
     without = {"round-robin", "least-kv", "power-of-two-distinct", "ray-prefix-distinct"}
     assert {name for _, name, _ in REFERENCE} == set(PEERS) - without
     assert len(REFERENCE) == 60
+
+
+@pytest.mark.parametrize("content", [gzip.compress(bytes(1000))[:-9], gzip.compress(b"")[:10] + b"\xff" * 20])
+def test_a_torn_trace_is_refused_in_words(tmp_path: Path, repository: Path, content: bytes) -> None:
+    (tmp_path / "torn.gz").write_bytes(content)
+    argv = [sys.executable, "-m", "bench.policies", "--quick", "--data", str(tmp_path / "torn.gz")]
+    done = subprocess.run(argv, cwd=repository, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"--data: {tmp_path / 'torn.gz'} cannot be read: ")
+    assert "Traceback" not in done.stderr
 
 
 def test_the_bench_of_policies(tmp_path: Path, repository: Path) -> None:

@@ -13,7 +13,7 @@ from cluster.core.speed.fit import predicted
 from cluster.core.speed.fitted import FITTED
 from cluster.core.speed.known_models import MODELS, known_model
 from cluster.core.speed.machines import LINKS, MACHINES, known_link, known_machine
-from cluster.core.speed.model import Limit, Rig, Split, decode_step, move_s, prefill
+from cluster.core.speed.model import Limit, Rig, Split, decode_step, prefill
 from cluster.core.speed.points import POINTS, SOURCES
 from cluster.core.speed.work import Work, work_of
 
@@ -110,12 +110,6 @@ def test_the_latency_of_tcp_alone_caps_a_large_model() -> None:
         work("Llama-3.3-70B", "4bit"), rig("m3-ultra-512", 2, Split.TENSOR, "10gbe"), FITTED, (0,)
     )
     assert 1 / spent.network_s == pytest.approx(20.8, rel=0.05)
-
-
-@pytest.mark.parametrize(("link", "seconds"), [("1gbe", 25), ("2.5gbe", 10), ("10gbe", 2.6)])
-def test_moving_kv_takes_what_the_link_allows(link: str, seconds: float) -> None:
-    """gpt-oss-120b at 80,000 tokens is 2.95 GB."""
-    assert move_s(80_000 * 36_864, known_link(link)) == pytest.approx(seconds, rel=0.05)
 
 
 def test_an_unknown_machine_names_those_that_are_near() -> None:

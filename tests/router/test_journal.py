@@ -86,3 +86,11 @@ def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:
     journal.path.write_bytes(journal.path.read_bytes().replace(b"TurnArrived", b"TurnVanishe"))
     with pytest.raises(ValueError, match="TurnVanishe"):
         list(read(journal.path))
+
+
+@pytest.mark.parametrize("content", [b"not one of ours", b"\x1f\x8b\x08", b"\x81\xa3now\x01", b"\xc1"])
+def test_what_is_no_journal_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "router-00000001.journal"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="router-00000001"):
+        list(read(path))

@@ -178,8 +178,3 @@ def network_s(work: Work, rig: Rig, num_tokens: float) -> float:
             return others * (messages * rig.link.latency_s + (row_bytes + graph) / rig.link.bytes_s)
         case Split.NONE:
             return 0.0
-
-
-def move_s(kv_bytes: float, link: Link) -> float:
-    """Moving a session's KV to another node."""
-    return link.latency_s + kv_bytes / link.bytes_s

@@ -21,7 +21,7 @@ class AtOnce(ABC):
     def handle(self, event: Event, engines: Mapping[str, Engine], now: float) -> Sequence[Place]:
         match event:
             case Arrived(job):
-                able = [each for each in engines.values() if each.node.holds(job.model, job.tokens)]
+                able = [each for each in engines.values() if each.holds(job)]
                 return (Place(job, self.choose(job, able).node.name),)
             case _:
                 return ()
