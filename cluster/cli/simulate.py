@@ -68,7 +68,7 @@ def simulate(
         check_names("--policies", names, PEERS)
         check_names("--device", [device], DEVICES)
         nodes = _lab(lab, add or [])
-        with _lines(trace) as lines:
+        with lines_of(trace) as lines:
             replayed = sessions_for(nodes, lines, "--sessions" if trace is None else str(trace))
         numbers, all_seeds = _numbers("--sessions", sessions, 1), _numbers("--seeds", seeds, 0)
         rows = []
@@ -138,7 +138,7 @@ def _read_lab(path: Path) -> "Lab":
 
 
 @contextmanager
-def _lines(path: Path | None) -> Generator[TextIO | None]:
+def lines_of(path: Path | None) -> Generator[TextIO | None]:
     if path is None:
         yield None
         return
@@ -147,7 +147,7 @@ def _lines(path: Path | None) -> Generator[TextIO | None]:
             yield file
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as fault:
         raise InvalidField(
-            "--trace", f"{path} cannot be read: {fault}.", "Name a file of sessions."
+            "--trace", f"{path} cannot be read: {fault}.", "Name a file of JSON lines."
         ) from fault
 
 
