@@ -21,6 +21,7 @@ from cluster.cli.forecasting import plan
 from cluster.cli.loading import load, unload
 from cluster.cli.logs import logs
 from cluster.cli.models import models
+from cluster.cli.prefixes import prefixes
 from cluster.cli.simulate import simulate
 from cluster.cli.status import status
 from cluster.cli.up import up
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for command in (up, down, status, models, load, unload, chat, logs, doctor, plan, simulate):
+for command in (up, down, status, models, load, unload, chat, logs, doctor, plan, simulate, prefixes):
     app.command()(command)
 
 
