@@ -119,7 +119,8 @@ class Layout:
     """One way to run a deployment.  `shards[0]` holds rank 0, where the front listens.
 
     `context_tokens`: the KV memory that is paid for.  `window_tokens`: the longest sequence.
-    `flags`: `small`, `heavily-quantised`: such a model gets no dangerous tools.
+    `flags`: `small`, `heavily-quantised`: such a model gets no dangerous tools.  `num_slots`: sequences at
+    once; `num_checkpoints`: earlier states that each may go back to; None: the engine's usual numbers.
     """
 
     engine: EngineKind
@@ -131,6 +132,8 @@ class Layout:
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
     flags: frozenset[str] = frozenset()
+    num_slots: int | None = None
+    num_checkpoints: int | None = None
 
     @property
     def memory_bytes(self) -> int:
