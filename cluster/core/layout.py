@@ -92,6 +92,7 @@ class NodeFacts:
     is the memory of all cards, each with an equal part, and llama.cpp's and vLLM's weights live there.
     `address`: where other nodes reach it.  `engines`: those installed there.  `metal`: an Apple GPU on
     unified memory.  `reserve_bytes`: left free beside `models_bytes`, for the pool and other programs.
+    `chip`: of the GPU, or of all cards, as its driver names it; empty: models run on processors.
     """
 
     models_bytes: int
@@ -102,6 +103,7 @@ class NodeFacts:
     metal: bool = False
     num_cpus: int = 1
     reserve_bytes: int = 0
+    chip: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from cluster.core.facts import Capacity, Feature, Locality, Speed
 @dataclass(frozen=True, slots=True)
 class NodeView:
     """`models_bytes`: memory that engines may hold here; `held_bytes`: what those loaded do; `reserve_bytes`:
-    left free beside it.  With `num_gpus` cards these three are of the cards, else of main memory."""
+    left free beside it.  With `num_gpus` cards these three are of the cards, else of main memory.
+    `chip`: what computes models there, as in NodeFacts."""
 
     node: str
     memory_bytes: int
@@ -20,6 +21,7 @@ class NodeView:
     held_bytes: int = 0
     reserve_bytes: int = 0
     num_gpus: int = 0
+    chip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
