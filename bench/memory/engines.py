@@ -69,6 +69,8 @@ def _one(path: Path, kv_type: str) -> Row:
     told = dict.fromkeys(("KV", "RS", "model", "compute", "output"), 0.0)
     for part, mib in _SIZE.findall(done.stderr):
         told[part] += float(mib)
+    if not told["model"] or not told["KV"]:
+        sys.exit(f"llama.cpp's log does not tell what {path.name} took:\n{done.stderr[-2000:]}")
     kv_bytes = round((told["KV"] + told["RS"]) * MIB)
     buffers_bytes = sizing.fixed_compute_bytes(file, BATCH_TOKENS) + TOKENS * BATCH_TOKENS * 4
     return {

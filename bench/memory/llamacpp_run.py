@@ -1,7 +1,6 @@
 """`python -m bench.memory.llamacpp_run GGUF TOKENS SLOTS KV_TYPE`: loads one model and ends; llama.cpp's log
 tells on standard error what it took."""
 
-import ctypes
 import importlib
 import os
 import socket
@@ -14,6 +13,9 @@ from typing import Any
 from cluster.core.footprint import BATCH_TOKENS
 
 LOAD_S = 60.0
+LOG_S = 0.5
+"""A thread of its own writes the log."""
+
 ALL = 5
 """llama.cpp's most talkative level."""
 
@@ -34,19 +36,27 @@ def main() -> None:
         params.flash_attn_type = llama.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
         _server = llama.Server(params)
         _wait(address)
-    # Its destructor may wait for clients that nobody is; the log is in C's buffers.
-    ctypes.CDLL(None).fflush(None)
+        time.sleep(LOG_S)
+    # Its destructor may wait for clients that nobody is.
     os._exit(0)
 
 
 def _wait(address: Path) -> None:
-    """Until it listens, which it does once the model is loaded."""
+    """Until the model is loaded.  It listens before, and says then that it is not ready."""
     until = time.monotonic() + LOAD_S
-    while time.monotonic() < until:
-        with socket.socket(socket.AF_UNIX) as client:
-            if client.connect_ex(str(address)) == 0:
-                return
+    while not _is_loaded(address):
+        if time.monotonic() > until:
+            sys.exit(f"not loaded within {LOAD_S:.0f} s")
         time.sleep(0.05)
+
+
+def _is_loaded(address: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        if client.connect_ex(str(address)) != 0:
+            return False
+        client.settimeout(LOAD_S)
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        return client.recv(64).startswith(b"HTTP/1.1 200")
 
 
 if __name__ == "__main__":
