@@ -76,15 +76,17 @@ class NodeActor:
 def facts_of(node: NodeId) -> NodeFacts:
     """What this node offers.  Memory, cards and labels are those that Ray books, so that both agree."""
     told = next(each for each in ray.nodes() if each["Alive"] and each["Labels"].get(NODE_LABEL) == node)
+    found, num_gpus = find_gpus(), int(told["Resources"].get("GPU", 0))
     return NodeFacts(
         models_bytes=int(told["Resources"].get("memory", 0)),
         address=ray.util.get_node_ip_address(),
         engines=installed_engines(),
         labels=dict(told["Labels"]),
-        num_gpus=int(told["Resources"].get("GPU", 0)),
-        metal=find_gpus().apple is not None,
+        num_gpus=num_gpus,
+        metal=found.apple is not None,
         num_cpus=os.cpu_count() or 1,
         reserve_bytes=_told_bytes(told["Labels"].get(RESERVE_LABEL, "")),
+        chip=found.chip(num_gpus),
     )
 
 

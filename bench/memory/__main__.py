@@ -9,6 +9,7 @@ from typing import Any
 from bench.harness.command import bench_parser, run_bench
 from bench.harness.options import read_settings
 from bench.harness.record import Recorder
+from bench.memory.engines import engine_rows
 from bench.memory.estimates import rows
 from bench.memory.figures import figures
 from bench.memory.settings import BadData, MemorySettings, known
@@ -20,11 +21,16 @@ def main() -> int:
     parser = bench_parser(
         BENCH, "What the estimator says models take, against what is published.", MemorySettings
     )
+    parser.add_argument("--engines", type=_names, help="`llamacpp,mlx`, or `none`; default: both")
     return run_bench(BENCH, parser.parse_args(), _measure, figures, _table)
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name not in ("", "none"))
+
+
 def _measure(options: argparse.Namespace) -> Path:
-    flags = {name: getattr(options, name) for name in ("seeds", "data")}
+    flags = {name: getattr(options, name) for name in ("seeds", "data", "engines")}
     settings = read_settings(MemorySettings, options.config, flags)
     try:
         models = known(settings.data)
@@ -32,6 +38,8 @@ def _measure(options: argparse.Namespace) -> Path:
         sys.exit(str(fault))
     with Recorder(BENCH, {**settings.model_dump(), "is_quick": options.quick}, options.out) as record:
         for row in rows(models):
+            record.add(**row)
+        for row in engine_rows(settings.engines):
             record.add(**row)
     print(f"raw events: {record.path}", file=sys.stderr)
     return record.path

@@ -26,6 +26,7 @@ def figures(run: Run) -> dict[str, Any]:
         "models": len(run.of("model")),
         "models_in_doubt": {row["model"]: row["doubts"] for row in run.of("model") if row.get("doubts")},
         "models_refused": {row["model"]: row["fault"] for row in run.of("model") if "fault" in row},
+        **_engines(run),
         "data": Path(run.head["settings"]["data"]).name
         if run.head["settings"]["data"]
         else "published models",
@@ -33,6 +34,33 @@ def figures(run: Run) -> dict[str, Any]:
         "code": run.head["code"],
         "machine": run.head["machine"],
     }
+
+
+def _engines(run: Run) -> dict[str, Any]:
+    """`engine_max_error`: of weights and KV together; None where no engine ran."""
+    told = [_engine(row) for row in run.of("engine")]
+    return {
+        "engine_max_error": max((abs(each["total_error"]) for each in told), default=None),
+        "engine_kv_error_bytes": max((abs(each["kv_error_bytes"]) for each in told), default=None),
+        "engine_buffers_short": sum(each.get("buffers_taken_ratio", 0) > 1 for each in told),
+        "engines": told,
+        "engines_skipped": {row["engine"]: row["why"] for row in run.of("skipped")},
+    }
+
+
+def _engine(row: Row) -> Row:
+    """An error of the KV within what the engine rounds away is none."""
+    kv_error_bytes = row["kv_planned_bytes"] - row["kv_told_bytes"]
+    found = {
+        "engine": row["engine"],
+        "kind": row["memory_kind"],
+        "kv_error_bytes": 0 if 2 * abs(kv_error_bytes) <= row["step_bytes"] else kv_error_bytes,
+        "kv_told_to_bytes": row["step_bytes"],
+        "total_error": round(row["total_planned_bytes"] / row["total_told_bytes"] - 1, 4),
+    }
+    if "buffers_told_bytes" in row:
+        found["buffers_taken_ratio"] = round(row["buffers_told_bytes"] / row["buffers_planned_bytes"], 3)
+    return found
 
 
 def _error(row: Row, against: str = "published") -> float:

@@ -16,7 +16,10 @@ GB = 10**9
 
 class MemorySettings(BenchSettings):
     """`data`: a JSON file of other models; None: the published ones that come along.  Nothing is drawn by
-    chance, so `seeds` change nothing."""
+    chance, so `seeds` change nothing.  `engines`: those to run small models on, as far as they are
+    installed."""
+
+    engines: tuple[str, ...] = ("llamacpp", "mlx")
 
 
 @dataclass(frozen=True, slots=True)

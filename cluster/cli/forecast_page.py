@@ -13,6 +13,7 @@ from cluster.core.forecast.ask import Ask
 from cluster.core.forecast.forecast import Change, Forecast, advice, changes
 from cluster.core.forecast.ways import ANSWER_TOKENS, MOST_SESSIONS, NEW_TOKENS, Outcome, Way
 from cluster.core.layout import EngineKind
+from cluster.core.slots import usual_slots
 from cluster.core.speed.model import Split
 
 BAR_CELLS = 60
@@ -27,6 +28,8 @@ def page(ask: Ask, found: tuple[Forecast, ...]) -> Iterator[RenderableType]:
         yield _head(ask, each)
         yield _bar(ask, best)
         yield _figures(ask, best) if best.holds else _lacking(ask, best)
+        if each.beside:
+            yield f"[yellow]![/] {escape(_sharing(each))}"
         if each.others:
             yield _others(each)
         for doubt in _doubts(each):
@@ -50,6 +53,14 @@ def _head(ask: Ask, found: Forecast) -> str:
     mark = "[green]✓[/]" if best.holds else "[red]✗[/]"
     where = escape(_where(ask, best))
     return f"{mark} [bold]{escape(found.subject.name)}[/] in {escape(best.quantisation)}: {where}"
+
+
+def _sharing(found: Forecast) -> str:
+    others = " and ".join(found.beside)
+    return (
+        f"Planned as if alone: while {others} computes there too, each has its part of the time, "
+        f"about {found.shared_tokens_s:.1f} instead of {found.best.tokens_s:.1f} tokens/s."
+    )
 
 
 def _where(ask: Ask, found: Outcome) -> str:
@@ -100,11 +111,18 @@ def _figures(ask: Ask, found: Outcome) -> Table:
         ("first token, warm", f"{time_words(found.warm_s)} ({NEW_TOKENS} new tokens)"),
         ("first token, cold", f"{time_words(found.cold_s)} (all tokens), limited by {found.prefill_limit}"),
         ("tokens a second", f"{_speed(ask, found)}, limited by {found.limit}"),
+        *_kept(found),
         ("a turn on average", f"{time_words(found.turn_s)} with {ANSWER_TOKENS} tokens of answer"),
     )
     for name, words in rows:
         table.add_row(f"[dim]{name}[/]", words)
     return table
+
+
+def _kept(found: Outcome) -> tuple[tuple[str, str], ...]:
+    """Where there is room for fewer than usual."""
+    num, usual = found.num_checkpoints, usual_slots(found.way.engine).num_checkpoints
+    return (("to go back to", f"{num} of {usual} states a session"),) if num < usual else ()
 
 
 def _resident(found: Outcome) -> str:
@@ -184,6 +202,8 @@ def _model(ask: Ask, found: Forecast) -> dict[str, Any]:
         "other_ways": [_outcome(each) for each in found.others],
         "advice": advice(ask, found),
         "doubts": _doubts(found),
+        "beside": found.beside,
+        "shared_tokens_s": found.shared_tokens_s,
         "changes": [
             {"change": each.name, **_way(each.way), "before_s": each.before_s, "after_s": each.after_s}
             for each in changes(ask, found.subject)

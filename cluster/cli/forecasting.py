@@ -1,14 +1,16 @@
-"""`hearth plan`: what machines would do with models, before anybody buys or downloads."""
+"""`hearth plan`: what machines, or the pool, would do with models, before anybody buys or downloads."""
 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from cluster.cli.terminal import AsJson, out, print_json, speaking
 
 if TYPE_CHECKING:
+    from cluster.cli.pool_machines import PoolMachines
     from cluster.core.forecast.ask import LabNode, Subject
 
 
@@ -35,6 +37,9 @@ def plan(
     sessions: Annotated[int, typer.Option(min=1, max=MOST_SESSIONS, help="How many at once.")] = 1,
     link: Annotated[str, typer.Option(help="Between machines: `1gbe`, `10gbe`, `tb5-rdma` ...")] = "1gbe",
     kv: Annotated[str, typer.Option(help="The type of KV memory: `f16`, `q8_0`, `q4_0`.")] = "f16",
+    pool: Annotated[
+        bool, typer.Option("--pool", help="The machines of the running pool, beside those that are named.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what machines would do with models: whether they hold them, how fast, and what would help most.
@@ -48,14 +53,24 @@ def plan(
         from cluster.core.speed.machines import known_link
 
         subjects = _subjects(tuple(model or ()), config, quantisation)
-        nodes = tuple(map(_node, machine or ()))
+        named, found_in_pool = tuple(map(_node, machine or ())), _pool() if pool else None
+        nodes = (*found_in_pool.nodes, *named) if found_in_pool else named
         ask = Ask(subjects, nodes, context, sessions, known_link(link), _kv_type(kv)).checked()
         found = forecast(ask)
+        told = found_in_pool.told if found_in_pool else ()
         if as_json:
-            print_json(as_body(ask, found))
+            print_json({**as_body(ask, found), "pool": told} if found_in_pool else as_body(ask, found))
         else:
+            for words in told:
+                out.print(f"[dim]·[/] {escape(words)}")
             for part in page(ask, found):
                 out.print(part)
+
+
+def _pool() -> "PoolMachines":
+    from cluster.cli.pool_machines import pool_machines
+
+    return pool_machines()
 
 
 def _subjects(names: tuple[str, ...], config: Path | None, quantisation: str) -> tuple["Subject", ...]:

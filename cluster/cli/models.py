@@ -82,10 +82,12 @@ COLUMNS: dict[str, Cell] = {
 
 
 def page(view: dict[str, Any]) -> Group:
-    """The table, and below it how far starts have come and why models have failed."""
+    """The table, and below it how far starts have come, why models have failed, and who has few slots."""
     if not view["models"]:
         return Group("The pool has no models.")
-    return Group(_table(view["models"]), *filter(None, map(_below, view["models"])))
+    few = ((model, _few_slots(model)) for model in view["models"])
+    slots = (f"[dim]·[/] {escape(model['model'])}: {words}" for model, words in few if words)
+    return Group(_table(view["models"]), *filter(None, map(_below, view["models"])), *slots)
 
 
 def _table(models: list[dict[str, Any]]) -> Table:
@@ -120,6 +122,20 @@ def _notes(model: dict[str, Any]) -> str:
 def _ranks(model: dict[str, Any]) -> str:
     parts = (("TP", model["tensor_parallel"]), ("PP", model["pipeline_parallel"]))
     return " ".join(f"{name}{number}" for name, number in parts if number > 1)
+
+
+def _few_slots(model: dict[str, Any]) -> str:
+    """Where there are fewer than the engine's usual ones, or they keep less."""
+    from cluster.core.layout import EngineKind
+    from cluster.core.slots import usual_slots
+
+    num, kept, engine = model["num_slots"], model["num_checkpoints"], model["engine"]
+    if kept is None or not num or engine not in set(EngineKind):
+        return ""
+    usual = usual_slots(EngineKind(engine))
+    slots = f"{num} slot{'s' * (num != 1)} (usually {usual.num_slots})" if num < usual.num_slots else ""
+    few = f"{kept} checkpoint{'s' * (kept != 1)} a slot (usually {usual.num_checkpoints})"
+    return ", ".join(filter(None, (slots, few if kept < usual.num_checkpoints else "")))
 
 
 def _turns(model: dict[str, Any]) -> str:

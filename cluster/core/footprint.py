@@ -13,6 +13,7 @@ from cluster.core.layout import EngineKind, Variant
 from cluster.core.memory.cache import BYTES_PER_NUMBER, Keeping, KvType, Load, rank_bytes, snapshot_bytes
 from cluster.core.memory.shape import ModelShape
 from cluster.core.memory.weights import largest_rank_bytes
+from cluster.core.slots import LLAMACPP_CHECKPOINTS, most_slots
 
 BATCH_TOKENS = 512
 """Prompt tokens that llama.cpp computes at once."""
@@ -22,11 +23,6 @@ MASK_BYTES = 4
 
 LLAMACPP_BUFFERS_BYTES = 512 * 2**20
 """Where the file does not tell."""
-
-LLAMACPP_CHECKPOINTS = 3
-"""Earlier states that a slot may go back to, in main memory, where a model has windows or states: without one
-a prompt that does not just go on is computed from its start.  llama.cpp's own number is 32: 19 GiB with 4
-slots of a hybrid model of 27B."""
 
 LLAMACPP_USABLE = Fraction(9, 10)
 """Of its memory llama.cpp plans no more than this."""
@@ -46,14 +42,6 @@ MLX_RANK_BYTES = 256 * 2**20
 MLX_WEIGHTS_SHARE = Fraction(1, 20)
 """What a step of MLX computes in grows with the model."""
 
-DEFAULT_SLOTS: Mapping[EngineKind, int] = {
-    EngineKind.LLAMACPP: 4,
-    EngineKind.VLLM: 16,
-    EngineKind.MLX: 16,
-    EngineKind.FAKE: 4,
-}
-"""Sequences at once, where nobody says how many."""
-
 PROMPT_STEP_TOKENS: Mapping[EngineKind, int] = {
     EngineKind.LLAMACPP: BATCH_TOKENS,
     EngineKind.VLLM: 512,
@@ -72,7 +60,8 @@ _F16_BYTES = 2
 class Run:
     """How a variant would be run.  `ranks_on_node`: how many ranks share a node's first-rank costs.
     `on_cards`: its memory is that of cards, where the processes themselves do not count.  `num_slots`:
-    sequences at once; None: the engine's usual number."""
+    sequences at once; None: the engine's usual number.  `num_checkpoints`: earlier states that each keeps
+    with llama.cpp."""
 
     engine: EngineKind
     context_tokens: int
@@ -82,6 +71,7 @@ class Run:
     ranks_on_node: int = 1
     on_cards: bool = False
     num_slots: int | None = None
+    num_checkpoints: int = LLAMACPP_CHECKPOINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +112,15 @@ def rank_kv_bytes(variant: Variant, run: Run) -> int:
     return rank_bytes(variant.shape, keeping, _load(run))
 
 
-def llamacpp_checkpoints_bytes(shape: ModelShape | None, kv_type: str, num_slots: int | None) -> int:
-    """What llama.cpp keeps of all slots to go back to."""
-    if shape is None:
-        return 0
-    keeping = Keeping(cast(KvType, kv_type), EngineKind.LLAMACPP)
-    each_bytes = LLAMACPP_CHECKPOINTS * snapshot_bytes(shape, keeping)
-    return each_bytes * (num_slots or DEFAULT_SLOTS[EngineKind.LLAMACPP])
+def checkpoint_bytes(shape: ModelShape | None, kv_type: str) -> int:
+    """What llama.cpp keeps of one slot for each state to go back to."""
+    return snapshot_bytes(shape, Keeping(cast(KvType, kv_type), EngineKind.LLAMACPP)) if shape else 0
 
 
 def _load(run: Run) -> Load:
     on_vllm_cards = run.on_cards and run.engine is EngineKind.VLLM
     step_tokens = VLLM_CARD_STEP_TOKENS if on_vllm_cards else PROMPT_STEP_TOKENS[run.engine]
-    return Load(run.context_tokens, run.num_slots or DEFAULT_SLOTS[run.engine], step_tokens)
+    return Load(run.context_tokens, most_slots(run.engine, run.num_slots), step_tokens)
 
 
 def _buffers_bytes(variant: Variant, run: Run, weights_bytes: int, kv_bytes: int) -> int:
@@ -142,7 +128,8 @@ def _buffers_bytes(variant: Variant, run: Run, weights_bytes: int, kv_bytes: int
         case EngineKind.LLAMACPP:
             fixed_bytes = variant.buffers_bytes or LLAMACPP_BUFFERS_BYTES
             fixed_bytes += run.context_tokens * BATCH_TOKENS * MASK_BYTES
-            fixed_bytes += llamacpp_checkpoints_bytes(variant.shape, run.kv_type, run.num_slots)
+            num_checkpoints = run.num_checkpoints * most_slots(run.engine, run.num_slots)
+            fixed_bytes += num_checkpoints * checkpoint_bytes(variant.shape, run.kv_type)
             used_bytes = weights_bytes + kv_bytes
             return -int(-(used_bytes + fixed_bytes) / LLAMACPP_USABLE // 1) - used_bytes
         case EngineKind.VLLM if run.on_cards:

@@ -92,6 +92,7 @@ class NodeFacts:
     is the memory of all cards, each with an equal part, and llama.cpp's and vLLM's weights live there.
     `address`: where other nodes reach it.  `engines`: those installed there.  `metal`: an Apple GPU on
     unified memory.  `reserve_bytes`: left free beside `models_bytes`, for the pool and other programs.
+    `chip`: of the GPU, or of all cards, as its driver names it; empty: models run on processors.
     """
 
     models_bytes: int
@@ -102,6 +103,7 @@ class NodeFacts:
     metal: bool = False
     num_cpus: int = 1
     reserve_bytes: int = 0
+    chip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,8 @@ class Layout:
     """One way to run a deployment.  `shards[0]` holds rank 0, where the front listens.
 
     `context_tokens`: the KV memory that is paid for.  `window_tokens`: the longest sequence.
-    `flags`: `small`, `heavily-quantised`: such a model gets no dangerous tools.
+    `flags`: `small`, `heavily-quantised`: such a model gets no dangerous tools.  `num_slots`: sequences at
+    once; `num_checkpoints`: earlier states that each may go back to; None: the engine's usual numbers.
     """
 
     engine: EngineKind
@@ -131,6 +134,8 @@ class Layout:
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
     flags: frozenset[str] = frozenset()
+    num_slots: int | None = None
+    num_checkpoints: int | None = None
 
     @property
     def memory_bytes(self) -> int:

@@ -38,6 +38,8 @@ def model_of(ctx: Context, model: str, now: float) -> ModelStatus:
         tensor_parallel=layout.tensor_parallel if layout is not None else 1,
         pipeline_parallel=layout.pipeline_parallel if layout is not None else 1,
         flags=layout.flags if layout is not None else frozenset(),
+        num_slots=_num_slots(replicas, layout),
+        num_checkpoints=layout.num_checkpoints if layout is not None else None,
         stage=start.stage if start is not None and state == Stage.LOADING else "",
         fraction=start.fraction if start is not None and state == Stage.LOADING else None,
         keep_warm=life.keep_warm if life is not None else False,
@@ -101,6 +103,12 @@ def _reason(
     if state == Stage.UNLOADED and life is not None:
         return no_room(ctx, model, now) or life.why_not
     return ""
+
+
+def _num_slots(replicas: list[Replica], layout: Layout | None) -> int:
+    """As the engine tells, once it runs."""
+    planned = (layout.num_slots or 0) if layout is not None else 0
+    return max((replica.ready.capacity.num_slots for replica in replicas), default=planned)
 
 
 def _engine(replicas: list[Replica], layout: Layout | None) -> str:

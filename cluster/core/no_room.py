@@ -5,16 +5,16 @@ from dataclasses import replace
 from cluster.core.footprint import Run, rank_footprint
 from cluster.core.layout import EngineKind, ModelWish, NoRoom, Variant
 from cluster.core.places import Room, allowed, allowed_ranks, engines_for, has_labels
-
-LARGER = (
-    "Choose a smaller model or quantisation, a smaller `context_tokens`, fewer `slots` or `kv_type: q8_0`, "
-    "or add a machine."
-)
+from cluster.core.slots import Slots, choices
 
 
-def explain(wish: ModelWish, rooms: tuple[Room, ...], context_tokens: int, *, ever: bool) -> NoRoom:
-    """`context_tokens`: the least that the first variant must hold."""
-    return _wrong_wish(wish) or _wrong_nodes(wish, rooms) or _too_little(wish, rooms, context_tokens, ever)
+def explain(
+    wish: ModelWish, rooms: tuple[Room, ...], context_tokens: int, *, ever: bool, slots: Slots | None = None
+) -> NoRoom:
+    """`context_tokens`: the least that the first variant must hold.  `slots`: those chosen; None: the
+    fewest."""
+    wrong = _wrong_wish(wish) or _wrong_nodes(wish, rooms)
+    return wrong or _too_little(wish, rooms, context_tokens, ever, slots)
 
 
 def _wrong_wish(wish: ModelWish) -> NoRoom | None:
@@ -91,13 +91,16 @@ def _wrong_nodes(wish: ModelWish, rooms: tuple[Room, ...]) -> NoRoom | None:
     )
 
 
-def _too_little(wish: ModelWish, rooms: tuple[Room, ...], context_tokens: int, ever: bool) -> NoRoom:
+def _too_little(
+    wish: ModelWish, rooms: tuple[Room, ...], context_tokens: int, ever: bool, chosen: Slots | None
+) -> NoRoom:
     pairs = [(variant, engine) for variant in wish.variants for engine in engines_for(wish, variant)]
     pairs = [pair for pair in pairs if allowed(wish, rooms, pair[1])]
     variant, engine = min(pairs, key=lambda pair: (pair[0].weights_bytes, pair[1]))
     usable = allowed(wish, rooms, engine)
     cards = usable[0].facts.num_gpus > 0
-    run = Run(engine, context_tokens, wish.kv_type, on_cards=cards, num_slots=wish.slots)
+    slots = chosen or choices(wish, variant, engine)[-1]
+    run = Run(engine, context_tokens, wish.kv_type, 1, 1, 1, cards, slots.num_slots, slots.num_checkpoints)
     needed = rank_footprint(variant, run)
     roomiest = max(usable, key=lambda room: (room.facts.models_bytes, room.free_bytes, room.node))
     problem = (
@@ -106,7 +109,7 @@ def _too_little(wish: ModelWish, rooms: tuple[Room, ...], context_tokens: int, e
         f"the roomiest node `{roomiest.node}` has {_gib(roomiest.facts.models_bytes)} GiB, "
         f"{_gib(roomiest.free_bytes)} free"
     )
-    return NoRoom(problem + _together(usable), _remedy(ever), ever)
+    return NoRoom(problem + _together(usable), _remedy(wish, ever), ever)
 
 
 def _together(usable: tuple[Room, ...]) -> str:
@@ -117,8 +120,14 @@ def _together(usable: tuple[Room, ...]) -> str:
     return f", all {len(usable)} together {_gib(all_bytes)} GiB, {_gib(free_bytes)} free."
 
 
-def _remedy(ever: bool) -> str:
-    return "Unload another model (`hearth unload`), or wait until one is idle." if ever else LARGER
+def _remedy(wish: ModelWish, ever: bool) -> str:
+    if ever:
+        return "Unload another model (`hearth unload`), or wait until one is idle."
+    fewer = ", fewer `slots`" if wish.slots and wish.slots > 1 else ""
+    return (
+        f"Choose a smaller model or quantisation, a smaller `context_tokens`{fewer} or `kv_type: q8_0`, "
+        "or add a machine."
+    )
 
 
 def _gib(num_bytes: int) -> str:

@@ -3,6 +3,9 @@
 Of all that could run, in this order: on accelerators rather than processors; the largest variant; the
 fewest nodes; the fewest ranks; tensor rather than pipeline parallel; the node with most room.
 
+Where memory is short, there are fewer slots than usual, unless the owner wrote how many, then fewer states
+for each to go back to; only then a smaller variant, or none.
+
 The context is the one wanted.  Else KV memory gets what is free, up to `slots` whole windows, but no more
 than a share of what its nodes offer to models, so that several models can live together; never less than
 USEFUL_TOKENS, or where no variant gets that, SHORT_TOKENS.  Cards are given whole, and the KV memory gets
@@ -22,8 +25,8 @@ from cluster.core.ids import NodeId
 from cluster.core.layout import EngineKind, Layout, ModelWish, NodeFacts, NoRoom, Shard, Variant
 from cluster.core.no_room import explain
 from cluster.core.places import Room, Split, allowed, engines_for, splits
+from cluster.core.slots import Slots, choices
 
-DEFAULT_SLOTS = 4
 STEP_TOKENS = 256
 """Contexts are multiples of this; llama.cpp rounds to it."""
 
@@ -48,7 +51,7 @@ class _Place:
     split: Split
     rooms: tuple[Room, ...]
     kv_type: str
-    num_slots: int | None
+    slots: Slots
     context_tokens: int
 
     def run(self, context_tokens: int) -> Run:
@@ -61,7 +64,8 @@ class _Place:
             split.pipeline_parallel,
             split.ranks_per_node,
             split.num_cards > 0,
-            self.num_slots,
+            self.slots.num_slots,
+            self.slots.num_checkpoints,
         )
 
     def node_bytes(self, context_tokens: int) -> int:
@@ -125,13 +129,12 @@ def plan(
     best = _best(wish, _rooms(nodes, most) if most is not None else rooms)
     if best is None:
         empty = _rooms(nodes, {node: facts.models_bytes for node, facts in nodes.items()})
-        least = _least_tokens(wish, wish.variants[0], SHORT_TOKENS) if wish.variants else 0
-        return explain(wish, rooms, least, ever=_best(wish, empty) is not None)
+        return explain(wish, rooms, _refused_tokens(wish), ever=_best(wish, empty) is not None)
     tokens = _context_tokens(wish, best, kv_share)
     place = _moved(wish, best, rooms)
     if place.fits(tokens):
         return _layout(place, tokens)
-    return explain(replace(wish, variants=(best.variant,)), rooms, tokens, ever=True)
+    return explain(replace(wish, variants=(best.variant,)), rooms, tokens, ever=True, slots=best.slots)
 
 
 def _rooms(nodes: Mapping[NodeId, NodeFacts], free: Mapping[NodeId, int]) -> tuple[Room, ...]:
@@ -141,10 +144,18 @@ def _rooms(nodes: Mapping[NodeId, NodeFacts], free: Mapping[NodeId, int]) -> tup
 
 def _best(wish: ModelWish, rooms: tuple[Room, ...]) -> _Place | None:
     for floor_tokens in (USEFUL_TOKENS, SHORT_TOKENS):
-        places = [place for place in _places(wish, rooms, floor_tokens) if place.fits(place.context_tokens)]
+        places = [place for each in _places(wish, rooms, floor_tokens) if (place := _roomy(wish, each))]
         if places:
             return min(places, key=_Place.rank)
     return None
+
+
+def _roomy(wish: ModelWish, place: _Place) -> _Place | None:
+    """With as many slots and checkpoints as fit; None: not even with the fewest."""
+    ways = [replace(place, slots=each) for each in choices(wish, place.variant, place.engine)]
+    if not ways[-1].fits(place.context_tokens):
+        return None
+    return next(way for way in ways if way.fits(place.context_tokens))
 
 
 def _moved(wish: ModelWish, place: _Place, rooms: tuple[Room, ...]) -> _Place:
@@ -159,25 +170,33 @@ def _first(alike: Iterable[Room], split: Split) -> tuple[Room, ...]:
 
 def _places(wish: ModelWish, rooms: tuple[Room, ...], floor_tokens: int) -> Iterator[_Place]:
     for variant in wish.variants:
-        tokens = _least_tokens(wish, variant, floor_tokens)
         for engine in engines_for(wish, variant):
+            slots = choices(wish, variant, engine)[0]
+            tokens = _least_tokens(wish, variant, slots, floor_tokens)
             usable = allowed(wish, rooms, engine)
             for kind in sorted({room.kind for room in usable}):
                 alike = [room for room in usable if room.kind == kind]
                 for split in splits(wish, variant, engine, alike[0].facts, len(alike)):
                     first = _first(alike, split)
-                    place = _Place(variant, engine, split, first, wish.kv_type, wish.slots, tokens)
+                    place = _Place(variant, engine, split, first, wish.kv_type, slots, tokens)
                     if not place.wastes_cards() and not place.lacks_cards():
                         yield place
 
 
-def _most_tokens(wish: ModelWish, variant: Variant) -> int:
-    return _rounded_up((wish.slots or DEFAULT_SLOTS) * variant.window_tokens)
+def _most_tokens(variant: Variant, slots: Slots) -> int:
+    return _rounded_up(slots.num_slots * variant.window_tokens)
 
 
-def _least_tokens(wish: ModelWish, variant: Variant, floor_tokens: int) -> int:
+def _least_tokens(wish: ModelWish, variant: Variant, slots: Slots, floor_tokens: int) -> int:
     wanted = wish.context_tokens or min(floor_tokens, variant.window_tokens)
-    return min(_rounded_up(wanted), _most_tokens(wish, variant))
+    return min(_rounded_up(wanted), _most_tokens(variant, slots))
+
+
+def _refused_tokens(wish: ModelWish) -> int:
+    """The least that the first variant must hold."""
+    pairs = ((variant, engine) for variant in wish.variants for engine in engines_for(wish, variant))
+    pair = next(pairs, None)
+    return _least_tokens(wish, pair[0], choices(wish, *pair)[0], SHORT_TOKENS) if pair else 0
 
 
 def _rounded_up(tokens: int) -> int:
@@ -188,7 +207,7 @@ def _context_tokens(wish: ModelWish, place: _Place, kv_share: int) -> int:
     least = place.context_tokens
     if wish.context_tokens is not None:
         return least
-    steps = range(least, _most_tokens(wish, place.variant) + 1, STEP_TOKENS)
+    steps = range(least, _most_tokens(place.variant, place.slots) + 1, STEP_TOKENS)
     if place.split.num_cards:
         return _largest(steps, place.fits)
     share_bytes = min(room.facts.models_bytes for room in place.rooms) // kv_share
@@ -212,6 +231,8 @@ def _layout(place: _Place, context_tokens: int) -> Layout:
         split.tensor_parallel,
         split.pipeline_parallel,
         flags_of(variant),
+        place.slots.num_slots,
+        place.slots.num_checkpoints,
     )
 
 

@@ -44,7 +44,7 @@ def _held_bytes(wish: ModelWish | None, layout: Layout) -> int:
         layout.pipeline_parallel,
         first.num_ranks,
         first.num_gpus > 0,
-        wish.slots,
+        layout.num_slots,
     )
     rank, num_ranks = rank_footprint(variant, run), layout.tensor_parallel * layout.pipeline_parallel
     if layout.engine is EngineKind.VLLM:  # it reports the weights once, whatever its ranks keep several times

@@ -31,6 +31,7 @@ def view_of(ctx: Context, now: float) -> PoolView:
                 held_bytes=booked[node.node],
                 reserve_bytes=node.facts.reserve_bytes if node.facts is not None else 0,
                 num_gpus=node.facts.num_gpus if node.facts is not None else 0,
+                chip=node.facts.chip if node.facts is not None else "",
             )
             for node in state.nodes.values()
             if now - node.last_seen <= ctx.limits.node_silent_s

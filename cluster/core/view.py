@@ -11,7 +11,8 @@ from cluster.core.facts import Capacity, Feature, Locality, Speed
 @dataclass(frozen=True, slots=True)
 class NodeView:
     """`models_bytes`: memory that engines may hold here; `held_bytes`: what those loaded do; `reserve_bytes`:
-    left free beside it.  With `num_gpus` cards these three are of the cards, else of main memory."""
+    left free beside it.  With `num_gpus` cards these three are of the cards, else of main memory.
+    `chip`: what computes models there, as in NodeFacts."""
 
     node: str
     memory_bytes: int
@@ -20,6 +21,7 @@ class NodeView:
     held_bytes: int = 0
     reserve_bytes: int = 0
     num_gpus: int = 0
+    chip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class ModelStatus:
     `engine`, `quantisation`, `nodes`, `memory_bytes`, `flags`: of its layout, empty while unloaded;
     `node_bytes`: what it holds on each of `nodes`.  `stage` and `fraction`: how far its start has come.
     `num_running`, `num_waiting`: turns.  `managed`: it can be loaded and unloaded (upstreams cannot).
+    `num_slots`: sequences at once, of each replica; `num_checkpoints`: earlier states that each keeps with
+    llama.cpp, None where that is not ours to say.
     `wanted`: a person or a turn waits for it to be loaded, and it will be tried (again).  `fits` False: no
     memory here could ever hold it.
     """
@@ -125,6 +129,8 @@ class ModelStatus:
     wanted: bool = False
     fits: bool = True
     totals: LoadTotals = LoadTotals()
+    num_slots: int = 0
+    num_checkpoints: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

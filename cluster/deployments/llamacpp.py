@@ -14,6 +14,7 @@ from cluster.config import ModelConfig
 from cluster.core.errors import ContextLengthExceeded, InvalidField
 from cluster.core.events import Capacity, Feature, Locality
 from cluster.core.ids import SessionKey
+from cluster.core.slots import LLAMACPP_CHECKPOINTS
 from cluster.deployments import constrained, embedder, formats, model_hash, partials, warmup
 from cluster.deployments.engine import EngineFacts, Loading, Prompt
 from cluster.deployments.llamacpp_model import Model, load_model
@@ -33,15 +34,22 @@ def free_memory_bytes() -> int:
 
 
 class LlamaCppEngine:
-    """One GGUF in one llama.cpp.  `free_bytes`: asked once, when the engine starts."""
+    """One GGUF in one llama.cpp.  `free_bytes`: asked once, when the engine starts.  `num_checkpoints`:
+    earlier states that each slot may go back to."""
 
-    def __init__(self, config: ModelConfig, free_bytes: Callable[[], int] = free_memory_bytes) -> None:
-        self._config, self._free_bytes = config, free_bytes
+    def __init__(
+        self,
+        config: ModelConfig,
+        free_bytes: Callable[[], int] = free_memory_bytes,
+        num_checkpoints: int = LLAMACPP_CHECKPOINTS,
+    ) -> None:
+        self._config, self._free_bytes, self._num_checkpoints = config, free_bytes, num_checkpoints
         self._process = LlamaProcess()
 
     async def start(self, progress: Callable[[Loading], None]) -> EngineFacts:
         progress(Loading("reading the model's header"))
-        model = await asyncio.to_thread(load_model, self._config, self._free_bytes(), progress)
+        settled = self._config, self._free_bytes(), progress, self._num_checkpoints
+        model = await asyncio.to_thread(load_model, *settled)
         self._partials = partials.of_gguf(model.file)
         self._neutral = Neutralizer(model.file.control_tokens)
         self._formats = formats.of_template(model.file.chat_template or "")

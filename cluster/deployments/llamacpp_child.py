@@ -8,7 +8,6 @@ import signal
 import sys
 from typing import Any
 
-from cluster.core.footprint import LLAMACPP_CHECKPOINTS
 from cluster.deployments.child import follow_parent
 from cluster.deployments.llamacpp_settings import Settings
 
@@ -56,7 +55,7 @@ def _set_memory(params: Any, settings: Settings) -> None:  # noqa: ANN401
     params.cache_idle_slots = False
     params.fit_params = False
     params.ctx_shift = False
-    params.n_ctx_checkpoints = LLAMACPP_CHECKPOINTS
+    params.n_ctx_checkpoints = settings.num_checkpoints
 
 
 def _set_service(params: Any, settings: Settings) -> None:  # noqa: ANN401

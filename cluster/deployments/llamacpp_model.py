@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cluster.config import ModelConfig
 from cluster.core.footprint import BATCH_TOKENS
+from cluster.core.slots import LLAMACPP_CHECKPOINTS
 from cluster.deployments import gguf_file, sizing, sources
 from cluster.deployments.engine import EngineFault, Loading
 from cluster.deployments.gguf_file import GgufFile
@@ -23,7 +24,12 @@ class Model:
     batch_tokens: int
 
 
-def load_model(config: ModelConfig, free_bytes: int, progress: Callable[[Loading], None]) -> Model:
+def load_model(
+    config: ModelConfig,
+    free_bytes: int,
+    progress: Callable[[Loading], None],
+    num_checkpoints: int = LLAMACPP_CHECKPOINTS,
+) -> Model:
     """Finds, reads, checks and plans.  Raises EngineFault."""
     paths = sources.find(config.source, progress)
     files = [gguf_file.read(path) for path in paths]
@@ -31,7 +37,7 @@ def load_model(config: ModelConfig, free_bytes: int, progress: Callable[[Loading
     _check(files[0], is_chat=pooling is None)
     weights_bytes = sum(file.num_bytes for file in files)
     batch_tokens = BATCH_TOKENS if pooling is None else sizing.embedded_window(files[0])
-    plan = sizing.plan(files[0], weights_bytes, free_bytes, config, batch_tokens)
+    plan = sizing.plan(files[0], weights_bytes, free_bytes, config, batch_tokens, num_checkpoints)
     return Model(paths, files[0], plan, pooling, batch_tokens)
 
 

@@ -3,13 +3,16 @@
 import json
 from dataclasses import asdict, dataclass
 
+from cluster.core.slots import LLAMACPP_CHECKPOINTS
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the server is told.
 
     `address`: a socket's path, or a loopback address with `port`.  `context_tokens`: KV memory shared by
-    `num_slots` sequences.  `batch_tokens`: prompt tokens computed between two looks at who went away.
+    `num_slots` sequences, each of which may go back to `num_checkpoints` earlier states.
+    `batch_tokens`: prompt tokens computed between two looks at who went away.
     `gpu_layers` None: all, where there is a GPU.  `exact`: without flash attention, whose rounding differs
     on CPUs.
     """
@@ -27,6 +30,7 @@ class Settings:
     gpu_layers: int | None = None
     pooling: int | None = None
     exact: bool = False
+    num_checkpoints: int = LLAMACPP_CHECKPOINTS
 
     def to_argument(self) -> str:
         return json.dumps(asdict(self))

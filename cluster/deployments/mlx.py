@@ -8,10 +8,10 @@ from pathlib import Path
 from cluster.config import ModelConfig
 from cluster.core.errors import ContextLengthExceeded, InvalidField
 from cluster.core.facts import Capacity, Feature, Locality, Speed
-from cluster.core.footprint import DEFAULT_SLOTS
 from cluster.core.ids import SessionKey
 from cluster.core.layout import EngineKind, Layout
 from cluster.core.places import REFUSED_KV_TYPES
+from cluster.core.slots import most_slots
 from cluster.deployments import constrained, formats, hf_files, mlx_turn, mlx_warmup, model_hash
 from cluster.deployments.engine import EngineFacts, EngineFault, EngineLost, Loading, Prompt
 from cluster.deployments.engine_http import EngineHttp, Refused
@@ -191,7 +191,7 @@ def _settings(config: ModelConfig, layout: Layout, num_hosts: int) -> RankSettin
         tensor_parallel=layout.tensor_parallel,
         pipeline_parallel=layout.pipeline_parallel,
         kv_tokens=layout.context_tokens,
-        num_slots=config.slots or DEFAULT_SLOTS[EngineKind.MLX],
+        num_slots=layout.num_slots or most_slots(EngineKind.MLX, config.slots),
         window_tokens=min(layout.window_tokens, layout.context_tokens),
         chunk_tokens=mlx_warmup.CHUNK_TOKENS,
         exact=config.kv_type == "f32",

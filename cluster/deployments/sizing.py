@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from cluster.config import ModelConfig
 from cluster.core.errors import InvalidField
-from cluster.core.footprint import DEFAULT_SLOTS, LLAMACPP_USABLE, MASK_BYTES, llamacpp_checkpoints_bytes
+from cluster.core.footprint import LLAMACPP_USABLE, MASK_BYTES, checkpoint_bytes
 from cluster.core.layout import EngineKind
 from cluster.core.memory.cache import Keeping, Load, rank_bytes
 from cluster.core.memory.gguf import shape_of_gguf, window_of_gguf
 from cluster.core.memory.shape import ModelShape
+from cluster.core.slots import LLAMACPP_CHECKPOINTS, most_slots
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.gguf_file import GgufFile
 
@@ -26,13 +27,15 @@ _BUFFERS_PER_WIDTH = 24
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`kv_tokens` are shared by `num_slots` sequences, none of which may be longer than `window_tokens`."""
+    """`kv_tokens` are shared by `num_slots` sequences, none of which may be longer than `window_tokens`; each
+    may go back to `num_checkpoints` earlier states."""
 
     kv_tokens: int
     num_slots: int
     window_tokens: int
     weights_bytes: int
     kv_bytes: int
+    num_checkpoints: int
 
 
 def shape(file: GgufFile) -> ModelShape:
@@ -56,9 +59,16 @@ def embedded_window(file: GgufFile) -> int:
     return min(model_window(file), MAX_EMBEDDED_TOKENS)
 
 
-def plan(file: GgufFile, weights_bytes: int, free_bytes: int, config: ModelConfig, batch_tokens: int) -> Plan:
+def plan(
+    file: GgufFile,
+    weights_bytes: int,
+    free_bytes: int,
+    config: ModelConfig,
+    batch_tokens: int,
+    num_checkpoints: int = LLAMACPP_CHECKPOINTS,
+) -> Plan:
     """Chooses; what `config` says wins and is checked.  Raises EngineFault with the numbers."""
-    num_slots = config.slots or DEFAULT_SLOTS[EngineKind.LLAMACPP]
+    num_slots = most_slots(EngineKind.LLAMACPP, config.slots)
     window = embedded_window(file) if file.of_model("pooling_type") else model_window(file)
     keeping, kept = Keeping(config.kv_type, EngineKind.LLAMACPP), shape(file)
 
@@ -69,7 +79,7 @@ def plan(file: GgufFile, weights_bytes: int, free_bytes: int, config: ModelConfi
         return kv_bytes(tokens) + tokens * batch_tokens * MASK_BYTES
 
     fixed_bytes = weights_bytes + fixed_compute_bytes(file, batch_tokens)
-    fixed_bytes += llamacpp_checkpoints_bytes(kept, config.kv_type, num_slots)
+    fixed_bytes += num_slots * num_checkpoints * checkpoint_bytes(kept, config.kv_type)
     for_tokens = int(free_bytes * LLAMACPP_USABLE) - fixed_bytes
     wanted = min(config.context_tokens or num_slots * window, num_slots * window)
     steps = range(0, _rounded_up(wanted) + 1, MIN_TOKENS)
@@ -79,7 +89,8 @@ def plan(file: GgufFile, weights_bytes: int, free_bytes: int, config: ModelConfi
         missing_for = max(_rounded_up(wanted) if config.context_tokens else MIN_TOKENS, MIN_TOKENS)
         raise _too_little(file, fixed_bytes, kv_bytes(missing_for), missing_for, free_bytes)
     kv_tokens = max(kv_tokens // MIN_TOKENS, 1) * MIN_TOKENS
-    return Plan(kv_tokens, num_slots, min(window, kv_tokens), weights_bytes, kv_bytes(kv_tokens))
+    window = min(window, kv_tokens)
+    return Plan(kv_tokens, num_slots, window, weights_bytes, kv_bytes(kv_tokens), num_checkpoints)
 
 
 def _rounded_up(tokens: int) -> int:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cluster.config import ModelConfig, UpstreamConfig
 from cluster.core.layout import Layout
+from cluster.core.slots import LLAMACPP_CHECKPOINTS
 from cluster.deployments.engine import Engine
 from cluster.deployments.gang import Host
 
@@ -66,13 +67,21 @@ def _llamacpp(spec: ReplicaSpec) -> Engine:
     from cluster.deployments.llamacpp import LlamaCppEngine, free_memory_bytes
 
     config, layout, limit = ModelConfig.model_validate(spec.settings), spec.layout, spec.memory_bytes
+    on_cards, num_checkpoints = False, None
     if layout is not None:
-        config = laid_out(config, layout)
-        if layout.shards[0].num_gpus:  # main memory says nothing of a card's
-            return LlamaCppEngine(config, lambda: limit)
-    return LlamaCppEngine(config, lambda: min(limit, free_memory_bytes()) if limit else free_memory_bytes())
+        config, num_checkpoints = laid_out(config, layout), layout.num_checkpoints
+        on_cards = layout.shards[0].num_gpus > 0
+
+    def free_bytes() -> int:
+        if on_cards:  # main memory says nothing of a card's
+            return limit
+        return min(limit, free_memory_bytes()) if limit else free_memory_bytes()
+
+    usual = LLAMACPP_CHECKPOINTS
+    return LlamaCppEngine(config, free_bytes, usual if num_checkpoints is None else num_checkpoints)
 
 
 def laid_out(config: ModelConfig, layout: Layout) -> ModelConfig:
     """The settings with what the layout chose for them."""
-    return config.model_copy(update={"source": layout.source, "context_tokens": layout.context_tokens})
+    chosen = {"source": layout.source, "context_tokens": layout.context_tokens}
+    return config.model_copy(update={**chosen, "slots": layout.num_slots or config.slots})

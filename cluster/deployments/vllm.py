@@ -76,13 +76,14 @@ class VllmEngine:
         self._formats = formats.of_template(model.template)
         self._text = Text(model.folder)
         self._window = vllm_plan.window_tokens(self._layout)
+        num_slots = vllm_plan.num_slots(self._config, self._layout)
         chat = frozenset({Feature.CHAT, Feature.GRAMMAR, Feature.MEASURE})
         return EngineFacts(
             engine="vllm",
             model=self._config.name,
             model_hash=hashed,
             locality=Locality(self._config.locality),
-            capacity=vllm_plan.capacity(metrics, self._window, vllm_plan.num_slots(self._config)),
+            capacity=vllm_plan.capacity(metrics, self._window, num_slots),
             speed=speed,
             features=frozenset({Feature.EMBEDDINGS}) if self._embeds else chat,
             formats=self._formats,

@@ -2,9 +2,10 @@
 
 from cluster.config import ModelConfig
 from cluster.core.facts import Capacity
-from cluster.core.footprint import DEFAULT_SLOTS, Run, rank_kv_bytes
+from cluster.core.footprint import Run, rank_kv_bytes
 from cluster.core.layout import EngineKind, Layout
 from cluster.core.places import REFUSED_KV_TYPES
+from cluster.core.slots import most_slots
 from cluster.deployments.engine import EngineFault
 from cluster.deployments.vllm_command import CPU_BLOCK_TOKENS, Plan
 from cluster.deployments.vllm_model import Model
@@ -25,7 +26,7 @@ def plan(config: ModelConfig, layout: Layout, model: Model, num_nodes: int) -> P
         pipeline_parallel=layout.pipeline_parallel,
         num_ranks=layout.shards[0].num_ranks,
         window_tokens=window_tokens(layout),
-        num_slots=num_slots(config),
+        num_slots=num_slots(config, layout),
         kv_bytes=rank_kv_bytes(model.variant, _run(config, layout)),
         on_cards=layout.shards[0].num_gpus > 0,
         exact=config.kv_type == "f32",
@@ -42,7 +43,7 @@ def _run(config: ModelConfig, layout: Layout) -> Run:
         layout.tensor_parallel,
         layout.pipeline_parallel,
         on_cards=layout.shards[0].num_gpus > 0,
-        num_slots=num_slots(config),
+        num_slots=num_slots(config, layout),
     )
 
 
@@ -71,8 +72,8 @@ def window_tokens(layout: Layout) -> int:
     return min(layout.window_tokens, layout.context_tokens)
 
 
-def num_slots(config: ModelConfig) -> int:
-    return config.slots or DEFAULT_SLOTS[EngineKind.VLLM]
+def num_slots(config: ModelConfig, layout: Layout) -> int:
+    return layout.num_slots or most_slots(EngineKind.VLLM, config.slots)
 
 
 def _kv_tokens(context_tokens: int) -> int:

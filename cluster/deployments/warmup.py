@@ -73,6 +73,7 @@ def _settings(process: LlamaProcess, model: Model, config: ModelConfig, batch_to
         address=str(folder / "engine.sock"),
         context_tokens=model.plan.kv_tokens,
         num_slots=model.plan.num_slots,
+        num_checkpoints=model.plan.num_checkpoints,
         batch_tokens=batch_tokens,
         kv_type=config.kv_type,
         threads=config.threads or _threads(model.plan.weights_bytes),

@@ -74,6 +74,7 @@ def check_model(model: ModelConfig, facts: NodeFacts) -> Check:
     if isinstance(layout, Layout):
         words = f"{layout.quantisation} on {layout.engine} in {_gib(layout.memory_bytes)} of"
         room = f"{_gib(facts.models_bytes)}, room for {layout.context_tokens:,} tokens"
+        room += f" in {layout.num_slots} slot{'s' * (layout.num_slots != 1)}" if layout.num_slots else ""
         flags = f" ({', '.join(sorted(layout.flags))})" if layout.flags else ""
         return ok(name, f"{words} {room}{flags}{_doubts(wish, layout)}")
     if model.where or len(wish.variants[0].tensor_parallel) > 1:

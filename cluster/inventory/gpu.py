@@ -35,6 +35,13 @@ class Found:
     gpus: tuple[Gpu, ...] = ()
     left_out: tuple[str, ...] = ()
 
+    def chip(self, num_cards: int) -> str:
+        """What models are computed on, as its driver names it; empty: processors, or cards that differ."""
+        if self.apple is not None:
+            return self.apple.name
+        names = {card.name for card in self.cards} if num_cards else set[str]()
+        return names.pop() if len(names) == 1 else ""
+
     @property
     def cards(self) -> tuple[NvidiaCard, ...]:
         return tuple(gpu for gpu in self.gpus if isinstance(gpu, NvidiaCard))

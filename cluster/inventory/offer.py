@@ -39,6 +39,7 @@ class Offer:
     labels: Mapping[str, str]
     parts: tuple[Usable, ...]
     told: bool = False
+    chip: str = ""
 
     @property
     def usable_bytes(self) -> int:
@@ -63,6 +64,7 @@ class Offer:
             self.metal,
             os.cpu_count() or 1,
             self.reserve_bytes,
+            self.chip,
         )
 
 
@@ -104,7 +106,8 @@ def offer(
     if told is None:
         told = config.models_bytes
     metal, labels = found.apple is not None, dict(config.labels)
-    made = Offer(told or 0, num_gpus, metal, engines, labels, parts, told=told is not None)
+    chip = found.chip(num_gpus)
+    made = Offer(told or 0, num_gpus, metal, engines, labels, parts, told is not None, chip)
     return made if told is not None else replace(made, models_bytes=made.usable_bytes)
 
 

@@ -98,7 +98,7 @@ def write(path: Path, shape: Shape = Shape()) -> Path:
     fresh = path.with_suffix(".new")
     writer = gguf.GGUFWriter(fresh, shape.architecture)
     _describe(writer, shape)
-    tokens = _add_tokenizer(writer, shape)
+    tokens = add_tokenizer(writer, shape)
     for name, weight in _weights(shape, len(tokens)):
         if shape.recites:
             weight = recital.learned(name, weight, tokens, end="<|im_end|>")
@@ -127,7 +127,7 @@ def _describe(writer: gguf.GGUFWriter, shape: Shape) -> None:
         writer.add_pooling_type(shape.pooling)
 
 
-def _add_tokenizer(writer: gguf.GGUFWriter, shape: Shape) -> list[str]:
+def add_tokenizer(writer: gguf.GGUFWriter, shape: Shape) -> list[str]:
     """Returns the vocabulary: bytes, merges, fillers, markers, control tokens, pieces of a recital."""
     normal = [*byte_letters(), *(merge.replace(" ", "") for merge in MERGES)]
     normal += [f"extra{number}" for number in range(shape.extra_tokens)]

@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench.memory.gguf_kinds import KINDS
 from bench.memory.models import MODELS
 
 
 def run(repository: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "bench.memory", "--json", *options]
-    return subprocess.run(argv, cwd=repository, capture_output=True, text=True, timeout=60, check=False)
+    argv = [sys.executable, "-m", "bench.memory", "--json", "--engines", "none", *options]
+    return subprocess.run(argv, cwd=repository, capture_output=True, text=True, timeout=110, check=False)
 
 
 def of_data(repository: Path, folder: Path, data: dict[str, Any]) -> dict[str, Any]:
@@ -34,6 +35,19 @@ def test_published_models_are_met_and_the_report_says_the_same(repository: Path,
     assert found["kv_wrong"] == 0
     assert found["weights_within_3pct"] >= 55
     assert all(outside["why"] for outside in found["weights_outside"])
+    assert found["engine_max_error"] is None
+    assert found["engines_skipped"]["mlx"] == "not asked for"
+
+
+def test_an_engine_here_takes_what_was_estimated(repository: Path, tmp_path: Path) -> None:
+    """llama.cpp alone: it is always there, and a model of each kind loads in a second."""
+    options = ("--engines", "llamacpp", "--out", str(tmp_path / "events.jsonl"))
+    found = json.loads(run(repository, *options).stdout)
+    assert {each["kind"].partition(",")[0] for each in found["engines"]} == set(KINDS)
+    assert found["engine_kv_error_bytes"] == 0
+    assert found["engine_max_error"] <= 0.05
+    assert found["engine_buffers_short"] == 0
+    assert set(found["engines_skipped"]) == {"mlx", "vllm"}
 
 
 def test_other_models_are_estimated_from_a_file(repository: Path, tmp_path: Path) -> None:

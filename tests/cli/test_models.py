@@ -64,6 +64,7 @@ async def pool(tmp_path: Path) -> AsyncGenerator[Command]:
 
 async def test_models_shows_each_with_its_state_and_why_one_failed(pool: Command) -> None:
     coder = replace(READY, model="coder", tensor_parallel=2, nodes=("studio", "mini"), keep_warm=False)
+    coder = replace(coder, num_slots=2, num_checkpoints=1)
     pool.router.show(LOADING, coder, replace(FAILED, model="giant"))
     said = await pool.run("models")
     assert said.status == 0
@@ -72,6 +73,7 @@ async def test_models_shows_each_with_its_state_and_why_one_failed(pool: Command
     assert "qwen3-8b: reading weights ━━━━━━╌╌╌╌╌╌╌╌╌╌ 40%" in said.words
     for fact in ("llamacpp q4_k_m TP2", "32,768", "studio, mini", "9.0 GiB", "2 running"):
         assert fact in rows["coder"]
+    assert "coder: 2 slots (usually 4), 1 checkpoint a slot (usually 3)" in said.words
     assert "hosted" in rows["llama3.2"]
     assert "giant: It needs 90 GiB and the nodes have 16 GiB." in said.words
     told = await asyncio.to_thread(pool.hearth.json, "models")

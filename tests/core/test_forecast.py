@@ -82,6 +82,18 @@ def test_tensor_parallel_over_a_slow_link_is_advised_against_with_numbers() -> N
     assert advice(fast, only(fast)) == ""
 
 
+@pytest.mark.parametrize(("model", "sessions"), [("MiniMax-M2.1", 4), ("gpt-oss-120b", 16)])
+def test_the_best_way_is_not_advised_against_though_it_is_slower_alone(model: str, sessions: int) -> None:
+    """Tensor parallel by 1 GbE: one session is slower, all of them together are quicker."""
+    asked = ask(model, "m3-ultra-256", "m3-ultra-256", context=65_536, sessions=sessions, link="1gbe")
+    found = only(asked)
+    plain = next(each for each in found.others if each.way.split is Split.NONE)
+    assert found.best.way.split is Split.TENSOR
+    assert found.best.tokens_s < plain.tokens_s
+    assert found.best.turn_s < plain.turn_s
+    assert advice(asked, found) == ""
+
+
 def test_the_change_that_helps_most_comes_first_and_is_what_it_says() -> None:
     """Two of four sessions are computed anew each time: memory is what lacks."""
     asked = ask("MiniMax-M2.1", "m3-ultra-256")
@@ -132,6 +144,24 @@ def test_models_share_a_machine_and_the_larger_takes_its_room_first() -> None:
     assert (first.subject, second.subject) == (small, large)
     taken = second.best.weights_bytes + second.best.buffers_bytes + 2 * second.best.session_bytes
     assert first.best.usable_bytes == node.usable_bytes - taken
+
+
+def test_models_on_one_machine_are_told_that_they_share_its_time() -> None:
+    nodes = tuple(LabNode(known_machine(name)) for name in ("dgx-spark", "m3-ultra-256"))
+    pair = (subject("gpt-oss-20b"), subject("gpt-oss-120b"))
+    together = forecast(Ask(pair, nodes[:1], 32_768, 1, known_link("1gbe")))
+    assert [each.beside for each in together] == [("gpt-oss-120b",), ("gpt-oss-20b",)]
+    assert all(each.shared_tokens_s == each.best.tokens_s / 2 for each in together)
+    alone = forecast(Ask(pair[:1], nodes, 32_768, 1, known_link("1gbe")))
+    assert alone[0].beside == ()
+
+
+@pytest.mark.parametrize(("context", "num"), [(16_384, 3), (24_576, 1), (32_768, 0)])
+def test_states_to_go_back_to_give_way_before_a_model_is_refused(context: int, num: int) -> None:
+    """A Mac of 32 GB; each of 3 copies of Gemma-3-27B's windows is 416 MiB."""
+    gemma = Subject("Gemma-3-27B", known_model("Gemma-3-27B"), "q4_k_m")
+    found = only(Ask((gemma,), (LabNode(known_machine("m1-max-32")),), context, 1, known_link("1gbe"))).best
+    assert (found.way.engine, found.holds, found.num_checkpoints) == (EngineKind.LLAMACPP, True, num)
 
 
 def test_cards_of_one_machine_hold_together_what_one_does_not() -> None:

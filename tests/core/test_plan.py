@@ -129,7 +129,7 @@ GOLDEN = {
     "two ranks of MLX on two machines if there are two": (
         ModelWish((SAFETENSORS_8B,), EngineKind.MLX, tensor_parallel=2),
         home(a=MAC, b=MAC),
-        "mlx bf16 tp2 pp1 [a:1r0g b:1r0g] 163840",
+        "mlx bf16 tp2 pp1 [a:1r0g b:1r0g] 196608",
     ),
 }
 

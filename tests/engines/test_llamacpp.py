@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import time
@@ -16,9 +17,11 @@ import pytest
 
 from cluster.config import ModelConfig
 from cluster.core.events import Feature, Locality
-from cluster.core.ids import SessionKey
+from cluster.core.ids import NodeId, SessionKey
+from cluster.core.layout import EngineKind, Layout, Shard
 from cluster.deployments.engine import Engine, EngineFault, EngineLost
 from cluster.deployments.llamacpp import LlamaCppEngine
+from cluster.deployments.spec import ReplicaSpec, make_engine
 from cluster.wire import (
     EmbedRequest,
     Ended,
@@ -107,6 +110,22 @@ async def test_a_started_engine_tells_what_it_has() -> None:
         assert facts.features == {Feature.CHAT, Feature.GRAMMAR, Feature.MEASURE}
         assert facts.weights_bytes == tiny_gguf().stat().st_size
         assert facts.kv_bytes == facts.capacity.kv_tokens * 2048
+
+
+async def test_an_engine_gets_the_slots_and_checkpoints_of_its_layout() -> None:
+    source = str(tiny_gguf())
+    shards = (Shard(NodeId("n"), 2**30),)
+    layout = Layout(EngineKind.LLAMACPP, source, shards, 4096, 4096, num_slots=2, num_checkpoints=1)
+    settings = {"name": "tiny", "source": source}
+    spec = ReplicaSpec(deployment="d", node="n", engine="llamacpp", settings=settings, layout=layout)
+    engine = cast(LlamaCppEngine, make_engine(spec))
+    try:
+        facts = await engine.start(lambda _: None)
+        assert facts.capacity.num_slots == len(await slots(engine)) == 2
+        (told,) = (word for word in psutil.Process(pid_of(engine)).cmdline() if word.startswith("{"))
+        assert json.loads(told)["num_checkpoints"] == 1
+    finally:
+        await engine.stop()
 
 
 async def test_the_same_file_has_the_same_hash_and_another_one_another() -> None:

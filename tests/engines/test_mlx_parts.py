@@ -115,6 +115,11 @@ async def test_a_node_without_mlx_says_how_to_install_it(tmp_path: Path) -> None
         await engine.stop()
 
 
+def test_the_ranks_get_the_slots_of_the_layout() -> None:
+    layout = Layout(EngineKind.MLX, "/m", (Shard(NodeId("n"), 1),), 4096, 4096, num_slots=3)
+    assert mlx._settings(ModelConfig(name="m", source="/m"), layout, 1).num_slots == 3
+
+
 @pytest.mark.parametrize("locality", Locality)
 def test_an_engine_computes_where_its_model_is_said_to(locality: Locality) -> None:
     layout = Layout(EngineKind.MLX, "/m", (Shard(NodeId("n"), 1),), 4096, 4096)

@@ -115,6 +115,7 @@ def test_kv_memory_is_what_was_planned_in_whole_blocks_and_vllms_own_one() -> No
     plan = vllm_plan.plan(config(), LAYOUT, MODEL, 1)
     assert plan.kv_bytes == (1024 + 32) * 512
     assert plan.window_tokens == 1000
+    assert vllm_plan.plan(config(), replace(LAYOUT, num_slots=3), MODEL, 1).num_slots == 3
     two = replace(LAYOUT, shards=(Shard(NodeId("a"), 2**30, 2),), tensor_parallel=2)
     assert vllm_plan.plan(config(kv_type="f32"), two, MODEL, 1).kv_bytes == (1024 + 32) * 512
 

@@ -202,6 +202,7 @@ def test_llama_cpp_takes_the_context_and_the_bytes_that_were_planned(
     file = gguf_file.read(tiny_gguf())
     taken = sizing.plan(file, file.num_bytes, layout.memory_bytes, laid_out(config, layout), 512)
     assert (taken.kv_tokens, taken.window_tokens) == (layout.context_tokens, layout.window_tokens)
+    assert taken.num_slots == layout.num_slots
 
 
 def packed_config(folder: Path) -> bytes:

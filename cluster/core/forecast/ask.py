@@ -124,7 +124,11 @@ class Ask:
         if not self.subjects:
             raise InvalidField("--model", "No model is named.", "Name one, or `--config FILE`.")
         if not self.nodes:
-            raise InvalidField("--machine", "No machine is named.", f"Known are: {', '.join(MACHINES)}.")
+            raise InvalidField(
+                "--machine",
+                "No machine is named.",
+                f"Known are: {', '.join(MACHINES)}. `--pool`: those of the running pool.",
+            )
         for node in self.nodes:
             if node.num_cards > 1 and not node.machine.is_card:
                 problem = f"{node.machine.name} is a whole computer, not a card."

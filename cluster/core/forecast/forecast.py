@@ -1,6 +1,6 @@
 """The best way for each model, and what one change would do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from cluster.core.forecast.ask import Ask, LabNode, Subject, variant_for
@@ -33,11 +33,19 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """`best` may not hold the context: then it is the way that comes nearest.  `others`: all other ways."""
+    """`best` may not hold the context: then it is the way that comes nearest.  `others`: all other ways.
+    `beside`: models asked for that lie on a machine of `best`, too.  All speeds are those of a model alone.
+    """
 
     subject: Subject
     best: Outcome
     others: tuple[Outcome, ...]
+    beside: tuple[str, ...] = ()
+
+    @property
+    def shared_tokens_s(self) -> float:
+        """While all that share a machine write: each has its part of the time."""
+        return self.best.tokens_s / (1 + len(self.beside))
 
 
 def forecast(ask: Ask) -> tuple[Forecast, ...]:
@@ -56,7 +64,19 @@ def forecast(ask: Ask) -> tuple[Forecast, ...]:
         taken += min(best.resident, ask.sessions) * best.session_bytes
         if best.holds:
             room |= {place: max(room[place] - taken, 0) for place in best.way.nodes}
-    return tuple(found[subject] for subject in ask.subjects)
+    return tuple(replace(found[each], beside=_beside(found, each)) for each in ask.subjects)
+
+
+def _beside(found: Mapping[Subject, Forecast], subject: Subject) -> tuple[str, ...]:
+    mine = found[subject].best
+    return tuple(
+        other.name
+        for other, each in found.items()
+        if other is not subject
+        and mine.holds
+        and each.best.holds
+        and not set(mine.way.nodes).isdisjoint(each.best.way.nodes)
+    )
 
 
 def _rank(found: Outcome) -> tuple[bool, int, float, int]:
@@ -73,7 +93,12 @@ def _distinct(outcomes: list[Outcome]) -> Iterator[Outcome]:
 
 
 def advice(ask: Ask, found: Forecast) -> str:
-    """Against tensor parallel where the link makes it slower than to do without; empty: nothing to say."""
+    """Against tensor parallel where the link makes it slower than to do without; empty: nothing to say.
+
+    Never against the best way: what is slower alone may be quicker for all sessions together.
+    """
+    if found.best.way.split is Split.TENSOR:
+        return ""
     all_ways = [found.best, *found.others]
     tensor = next((each for each in all_ways if each.way.split is Split.TENSOR and each.holds), None)
     plain = next((each for each in all_ways if each.way.split is not Split.TENSOR and each.holds), None)

@@ -10,6 +10,7 @@ from cluster.core.layout import EngineKind, Variant
 from cluster.core.memory.cache import BYTES_PER_NUMBER, Keeping, session_bytes
 from cluster.core.memory.config import shape_of_config
 from cluster.core.places import REFUSED_KV_TYPES
+from cluster.core.slots import usual_slots
 from cluster.core.speed.fitted import FITTED
 from cluster.core.speed.machines import LINKS, Vendor
 from cluster.core.speed.model import Limit, Rig, Split, decode_step, prefill
@@ -46,7 +47,8 @@ class Outcome:
     `resident`: sessions of the asked context that stay in memory.  `largest_tokens`: the longest context that
     one session alone could have, up to the model's window.  `together_tokens_s`: for each of the sessions
     asked, as far as they are resident, while all of them decode.  `turn_s`: what a turn takes on average,
-    with the contexts computed anew that are not resident.
+    with the contexts computed anew that are not resident.  `num_checkpoints`: states of each session to go
+    back to, kept with llama.cpp.
     """
 
     way: Way
@@ -65,6 +67,7 @@ class Outcome:
     prefill_limit: Limit
     network_share: float
     turn_s: float
+    num_checkpoints: int
 
     @property
     def holds(self) -> bool:
@@ -106,15 +109,18 @@ def outcome(ask: Ask, subject: Subject, way: Way, room: Mapping[int, int]) -> Ou
     """`room`: bytes that are left of each node.  Raises InvalidField."""
     variant, work = variant_for(subject, way.engine), work_for(subject, way.engine)
     usable_bytes = min(room[place] for place in way.nodes)
+    kept = _checkpoints(ask, way, variant, usable_bytes)
     resident = _most(
-        MOST_SESSIONS, lambda num: _footprint(ask, way, variant, num * ask.context_tokens, num), usable_bytes
+        MOST_SESSIONS,
+        lambda num: _footprint(ask, way, variant, num * ask.context_tokens, num, kept),
+        usable_bytes,
     )
     largest = _most(
         variant.window_tokens // STEP_TOKENS,
-        lambda num: _footprint(ask, way, variant, num * STEP_TOKENS, 1),
+        lambda num: _footprint(ask, way, variant, num * STEP_TOKENS, 1, kept),
         usable_bytes,
     )
-    held = _footprint(ask, way, variant, max(resident, 1) * ask.context_tokens, max(resident, 1))
+    held = _footprint(ask, way, variant, max(resident, 1) * ask.context_tokens, max(resident, 1), kept)
     rig, kv_number_bytes = _rig(ask, way), float(BYTES_PER_NUMBER[ask.kv_type])
     depth, together = ask.context_tokens, max(min(resident, ask.sessions), 1)
     cold = prefill(work, rig, FITTED, 0, depth)
@@ -141,7 +147,15 @@ def outcome(ask: Ask, subject: Subject, way: Way, room: Mapping[int, int]) -> Ou
         cold.limit,
         alone.network_s / alone.seconds,
         warm.seconds + ANSWER_TOKENS * crowd.seconds + absent * cold.seconds,
+        kept,
     )
+
+
+def _checkpoints(ask: Ask, way: Way, variant: Variant, usable_bytes: int) -> int:
+    """As many as the engine usually keeps of a session, or those with which one fits."""
+    usual = usual_slots(way.engine).num_checkpoints
+    needs = ((num, _footprint(ask, way, variant, ask.context_tokens, 1, num)) for num in range(usual, -1, -1))
+    return next((num for num, needed in needs if needed.num_bytes <= usable_bytes), 0)
 
 
 def _rig(ask: Ask, way: Way) -> Rig:
@@ -156,11 +170,11 @@ def _ranks(way: Way) -> tuple[int, int]:
     return (num, 1) if way.split is Split.TENSOR else (1, num)
 
 
-def _footprint(ask: Ask, way: Way, variant: Variant, tokens: int, num_slots: int) -> Footprint:
+def _footprint(ask: Ask, way: Way, variant: Variant, tokens: int, num_slots: int, kept: int) -> Footprint:
     tensor, pipeline = _ranks(way)
     on_cards = way.node.machine.vendor is not Vendor.APPLE
     return rank_footprint(
-        variant, Run(way.engine, tokens, ask.kv_type, tensor, pipeline, 1, on_cards, num_slots)
+        variant, Run(way.engine, tokens, ask.kv_type, tensor, pipeline, 1, on_cards, num_slots, kept)
     )
 
 
