@@ -3,10 +3,10 @@
 from cluster.core.admission import Need, impossible, incapable, need_of, wants_measure
 from cluster.core.commands import Evict, Measure, Place
 from cluster.core.context import Context
-from cluster.core.ids import Cause, SessionKey
+from cluster.core.fleet import Fleet, Group
+from cluster.core.ids import Cause, ReplicaId, SessionKey
 from cluster.core.ledger import Reservation
-from cluster.core.placement import Candidate, candidates, suitable
-from cluster.core.queue import in_order
+from cluster.core.placement import Candidate, Offers, group_of
 from cluster.core.state import Phase, Replica, Turn
 
 
@@ -16,36 +16,55 @@ def place_waiting(ctx: Context, cause: Cause, now: float) -> None:
     A turn that does not fit lets later ones go before it, so that memory does not lie idle, but not for
     longer than `skip_s`: then its replicas are kept for it until it fits.
     """
-    kept: set[str] = set()
-    for turn in in_order(ctx.state.turns.values()):
-        if not _settled(ctx, turn, cause, now):
+    kept: frozenset[ReplicaId] = frozenset()
+    for turn in ctx.queue:
+        fleet = ctx.state.fleet(turn.arrived.model)
+        group = group_of(turn, fleet)
+        if not _settled(ctx, turn, fleet, group, cause, now):
+            turn.stuck = None
             continue
-        replicas = suitable(turn, ctx.state.replicas_of(turn.arrived.model))
-        free = [replica for replica in replicas if replica.replica not in kept]
-        chosen = ctx.policy(turn, candidates(turn, need_of(turn, ctx.memory), free))
-        if chosen is not None:
-            _place(ctx, turn, chosen, cause, now)
-            continue
+        if group.names <= kept:
+            turn.stuck = None
+        else:
+            need = need_of(turn, ctx.memory)
+            offers = Offers(turn, need, fleet, group, ctx.state.homes, kept & group.names)
+            chosen = _chosen(ctx, turn, offers)
+            if chosen is not None:
+                _place(ctx, turn, chosen, cause, now)
+                continue
         if turn.skipped_at is None:
             turn.skipped_at = now
         elif now - turn.skipped_at > ctx.limits.skip_s:
-            kept.update(replica.replica for replica in replicas)
-    if all(turn.phase is not Phase.WAITING for turn in ctx.state.turns.values()):
+            kept |= group.names
+    if not ctx.queue:
         ctx.queue.rest()
+    ctx.touched.clear()
     ctx.dirty = False
 
 
-def _settled(ctx: Context, turn: Turn, cause: Cause, now: float) -> bool:
+def _chosen(ctx: Context, turn: Turn, offers: Offers) -> Candidate | None:
+    """What the policy says.  A turn that no replica could take at the last look is looked at only where
+    something has changed since."""
+    need, group = offers.need, offers.group
+    sought = need.prompt_tokens, need.output_tokens, group
+    if turn.stuck is not None and turn.stuck[:2] == sought[:2] and turn.stuck[2] is group:
+        changed = (each for name, each in ctx.touched.items() if name in group.names)
+        if all(offers.at(replica) is None for replica in changed):
+            return None
+    chosen = ctx.policy(turn, offers)
+    turn.stuck = sought if chosen is None and not offers.kept and not offers else None
+    return chosen
+
+
+def _settled(ctx: Context, turn: Turn, fleet: Fleet, group: Group, cause: Cause, now: float) -> bool:
     """Whether the turn may be placed now: it is possible at all, and its size is known well enough."""
-    of_model = ctx.state.replicas_of(turn.arrived.model)
-    replicas = suitable(turn, of_model)
-    error = incapable(turn, of_model) or impossible(turn, replicas)
+    error = incapable(turn, fleet) or impossible(turn, group)
     if error is not None and not ctx.state.is_loading(turn.arrived.model):
         ctx.reject(turn, error, cause)
         return False
     if turn.measuring_since is not None and now - turn.measuring_since < ctx.limits.measure_s:
         return False
-    measurer = wants_measure(turn, need_of(turn, ctx.memory), replicas)
+    measurer = wants_measure(turn, need_of(turn, ctx.memory), group)
     if measurer is None:
         return True
     if turn.measuring_since is not None:
@@ -61,12 +80,14 @@ def _place(ctx: Context, turn: Turn, chosen: Candidate, cause: Cause, now: float
     replica, need = chosen.replica, chosen.need
     for session in chosen.evict:
         evict(ctx, replica, session, cause)
+    ctx.queue.leave(turn)
     turn.lease = ctx.new_lease()
     turn.replica, turn.phase, turn.skipped_at = replica.replica, Phase.GRANTED, None
     replica.ledger.book(Reservation(turn.lease, turn.turn, turn.arrived.session, need.tokens))
     replica.granted[turn.lease] = turn.granted_at = now
     if need.open_ended:
         replica.growing.add(turn.lease)
+    ctx.touch(replica)
     ctx.queue.advance(turn)
     ctx.count("num_turns_placed")
     if chosen.resident_tokens:
@@ -95,5 +116,6 @@ def _grant(turn: Turn, replica: Replica, need: Need, cause: Cause) -> Place:
 def evict(ctx: Context, replica: Replica, session: SessionKey, cause: Cause) -> None:
     """Forgets an idle session here and tells its front to."""
     replica.ledger.forget(session)
+    ctx.touch(replica)
     ctx.count("num_evictions")
     ctx.emit(Evict(replica.replica, replica.boot, session, cause))
