@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from hashlib import sha256
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 from cluster.core.commands import Command
@@ -24,6 +25,9 @@ TURN_EVENTS = frozenset(
     }
 )
 """What a turn brings about; the others come by the clock."""
+
+
+_NOT_DATA = (type, ModuleType, FunctionType, BuiltinFunctionType)
 
 
 class Meter:
@@ -59,20 +63,15 @@ class Meter:
         self.spent_ns.clear()
         self.num_commands.clear()
 
-
-def size_of(root: object, shared: Sequence[object] = ()) -> int:
-    """Bytes of everything that `root` holds and `shared` does not: `sys.getsizeof` of each object once,
-    but for types, modules and code."""
-    seen: set[int] = set()
-    _measure(list(shared), seen)
-    return _measure([root], seen)
+    def end(self) -> None:
+        """The collector gets back what `begin` kept from it."""
+        gc.unfreeze()
 
 
-_NOT_DATA = (type, type(sys), type(size_of), type(len))
-
-
-def _measure(todo: list[object], seen: set[int]) -> int:
-    total = 0
+def size_of(root: object) -> int:
+    """Bytes of everything that `root` holds: `sys.getsizeof` of each object once, but for types, modules
+    and functions."""
+    total, seen, todo = 0, set[int](), [root]
     while todo:
         each = todo.pop()
         if id(each) in seen or isinstance(each, _NOT_DATA):

@@ -29,7 +29,7 @@ class DecisionsSettings(BenchSettings):
     warm_turns: Count = 2000
     naive_turns: Annotated[int, Field(ge=0)] = 1000
     memory_share: Positive = 0.8
-    busy: Positive = 0.6
+    busy: Positive = 0.5
     wave: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
 

@@ -1,7 +1,7 @@
 """The home in virtual time: what it tells a machine, and what it does with the machine's commands.
 
-Turns come in a closed loop; fronts report once a second, the clock ticks four times a second.  Nothing here is
-measured but `Meter.handle`.
+Turns come in a closed loop; fronts report once a second, the clock ticks four times a second.  Nothing here
+is measured but `Meter.handle`.
 """
 
 from collections.abc import Callable
@@ -180,8 +180,9 @@ class World:
                 pass
 
     def _measured(self, turn: TurnId) -> None:
-        run = self.runs[turn]
-        self.tell(TurnMeasured(turn, run.prompt + run.done, CAUSE))
+        run = self.runs.get(turn)
+        if run is not None:
+            self.tell(TurnMeasured(turn, run.prompt + run.done, CAUSE))
 
     def _present(self, place: Place) -> None:
         run, front = self.runs[place.turn], self.home.fronts[place.replica]

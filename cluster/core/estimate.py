@@ -1,7 +1,7 @@
 """How long a waiting turn will wait: the honest figure behind every queue and refusal."""
 
 from bisect import insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from cluster.core.admission import clamp, could_hold, need_of, prompt_of
 from cluster.core.facts import Privacy
@@ -20,9 +20,13 @@ LEAST_SHARE_LEFT = 0.1
 
 def turn_seconds(turn: Turn, replica: Replica, memory: Memory) -> float:
     """A turn's whole time at this replica: prefill of what is not resident, then decode."""
+    resident = replica.ledger.resident.get(turn.arrived.session)
+    return _seconds(turn, replica, memory, resident.tokens if resident else 0)
+
+
+def _seconds(turn: Turn, replica: Replica, memory: Memory, resident_tokens: int) -> float:
     arrived = turn.arrived
-    resident = replica.ledger.resident.get(arrived.session)
-    missing = max(prompt_of(turn, memory) - (resident.tokens if resident else 0), 1)
+    missing = max(prompt_of(turn, memory) - resident_tokens, 1)
     output = memory.mean_output(arrived.session, arrived.model)
     if arrived.max_tokens is not None:
         output = min(output, arrived.max_tokens)
@@ -42,7 +46,8 @@ def waits(
     `turns`: all that are known.  Each takes the replica that has KV memory and a slot for it first.
     `loading_s`: until another replica may be ready, for those that none of these could take.
     """
-    rooms = [_Room(replica, turns, memory, now) for replica in replicas if not replica.draining]
+    able = (replica for replica in replicas if not replica.draining)
+    rooms = _Rooms(_Room(replica, turns, memory, now) for replica in able)
     return [_wait(turn, rooms, memory, loading_s) for turn in queue]
 
 
@@ -89,7 +94,22 @@ class _Room:
         insort(self._ends, (start_s + seconds, tokens))
 
 
-def _wait(turn: Turn, rooms: Sequence[_Room], memory: Memory, loading_s: float) -> float:
+class _Rooms:
+    """Rooms in the order of `rooms`, which are made when they are asked for and kept: as a rule the first
+    few suffice."""
+
+    def __init__(self, rooms: Iterator[_Room]) -> None:
+        self._made: list[_Room] = []
+        self._to_come = rooms
+
+    def __iter__(self) -> Iterator[_Room]:
+        yield from self._made
+        for room in self._to_come:
+            self._made.append(room)
+            yield room
+
+
+def _wait(turn: Turn, rooms: _Rooms, memory: Memory, loading_s: float) -> float:
     need, arrived = need_of(turn, memory), turn.arrived
     local_only = arrived.privacy is Privacy.LOCAL_ONLY
     soonest: tuple[float, int, _Room] | None = None
@@ -116,6 +136,6 @@ def _remaining(
     turn = turns.get(lease.turn)
     if turn is None or turn.lease != lease.lease or turn.phase is Phase.ENDING:
         return 0.0
-    whole = turn_seconds(turn, replica, memory)
+    whole = _seconds(turn, replica, memory, 0)  # a session that runs is not idle beside itself
     spent = 0.0 if turn.started_at is None else now - turn.started_at
     return max(whole - spent, LEAST_SHARE_LEFT * whole)

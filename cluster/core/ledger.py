@@ -109,7 +109,9 @@ class Ledger:
         if known is not None:
             self._unlease(known)
         rounded = self.blocks(reservation.reserved_tokens)
-        self.leases[reservation.lease] = replace(reservation, reserved_tokens=rounded)
+        if rounded != reservation.reserved_tokens:
+            reservation = replace(reservation, reserved_tokens=rounded)
+        self.leases[reservation.lease] = reservation
         self.reserved_tokens += rounded
         self._num_running[reservation.session] = self._num_running.get(reservation.session, 0) + 1
 

@@ -20,13 +20,13 @@ def place_waiting(ctx: Context, cause: Cause, now: float) -> None:
     for turn in ctx.queue:
         fleet = ctx.state.fleet(turn.arrived.model)
         group = group_of(turn, fleet)
-        if not _settled(ctx, turn, fleet, group, cause, now):
+        need = need_of(turn, ctx.memory)
+        if not _settled(ctx, turn, need, fleet, group, cause, now):
             turn.stuck = None
             continue
         if group.names <= kept:
             turn.stuck = None
         else:
-            need = need_of(turn, ctx.memory)
             offers = Offers(turn, need, fleet, group, ctx.state.homes, kept & group.names)
             chosen = _chosen(ctx, turn, offers)
             if chosen is not None:
@@ -56,7 +56,9 @@ def _chosen(ctx: Context, turn: Turn, offers: Offers) -> Candidate | None:
     return chosen
 
 
-def _settled(ctx: Context, turn: Turn, fleet: Fleet, group: Group, cause: Cause, now: float) -> bool:
+def _settled(
+    ctx: Context, turn: Turn, need: Need, fleet: Fleet, group: Group, cause: Cause, now: float
+) -> bool:
     """Whether the turn may be placed now: it is possible at all, and its size is known well enough."""
     error = incapable(turn, fleet) or impossible(turn, group)
     if error is not None and not ctx.state.is_loading(turn.arrived.model):
@@ -64,7 +66,7 @@ def _settled(ctx: Context, turn: Turn, fleet: Fleet, group: Group, cause: Cause,
         return False
     if turn.measuring_since is not None and now - turn.measuring_since < ctx.limits.measure_s:
         return False
-    measurer = wants_measure(turn, need_of(turn, ctx.memory), group)
+    measurer = wants_measure(turn, need, group)
     if measurer is None:
         return True
     if turn.measuring_since is not None:
