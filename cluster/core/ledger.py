@@ -11,7 +11,7 @@ All sizes are tokens, rounded up to whole blocks.  Sums are kept, not counted: `
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cluster.core.facts import Capacity
 from cluster.core.ids import LeaseId, SessionKey, TurnId
@@ -23,6 +23,9 @@ class Reservation:
     turn: TurnId
     session: SessionKey
     reserved_tokens: int
+
+    def resized(self, reserved_tokens: int) -> "Reservation":
+        return Reservation(self.lease, self.turn, self.session, reserved_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ class Ledger:
         """Grows or shrinks a lease.  Raises ValueError where there is no room."""
         if self.room_to_grow(lease, reserved_tokens) > 0:
             raise ValueError(f"no room for {lease} to grow to {reserved_tokens}")
-        self._lease(replace(self.leases[lease], reserved_tokens=reserved_tokens))
+        self._lease(self.leases[lease].resized(reserved_tokens))
 
     def adopt(self, reservation: Reservation) -> None:
         """Takes in, or replaces, a lease that another book holds already, whether it fits here or not."""
@@ -109,9 +112,7 @@ class Ledger:
         if known is not None:
             self._unlease(known)
         rounded = self.blocks(reservation.reserved_tokens)
-        if rounded != reservation.reserved_tokens:
-            reservation = replace(reservation, reserved_tokens=rounded)
-        self.leases[reservation.lease] = reservation
+        self.leases[reservation.lease] = reservation.resized(rounded)
         self.reserved_tokens += rounded
         self._num_running[reservation.session] = self._num_running.get(reservation.session, 0) + 1
 

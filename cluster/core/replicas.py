@@ -194,7 +194,9 @@ def _adopt(ctx: Context, replica: Replica, view: LeaseView, now: float) -> None:
     """A lease of the front's book; what was granted on top and not confirmed yet stays reserved."""
     mine = replica.ledger.leases.get(view.lease)
     reserved = max(view.reserved_tokens, mine.reserved_tokens if mine else 0)
-    replica.ledger.adopt(Reservation(view.lease, view.turn, view.session, reserved))
+    told = Reservation(view.lease, view.turn, view.session, replica.ledger.blocks(reserved))
+    if mine != told:
+        replica.ledger.adopt(told)
     _started(ctx, replica, view.lease, now)
 
 
