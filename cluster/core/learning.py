@@ -1,6 +1,7 @@
 """What turns teach: bytes per token, output lengths, speeds.  Pure values, bounded memory."""
 
-from collections import OrderedDict, deque
+from array import array
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -39,7 +40,7 @@ class Habits:
     bytes_per_token: float | None = None
     usual_output: int | None = None
     mean_output: float | None = None
-    _outputs: deque[int] = field(default_factory=lambda: deque[int](maxlen=_SAMPLES))
+    _outputs: "array[int]" = field(default_factory=lambda: array("q"))
 
     def learn(self, prompt_bytes: int, prompt_tokens: int, completion_tokens: int) -> None:
         if prompt_bytes > 0 and prompt_tokens > 0:
@@ -47,6 +48,7 @@ class Habits:
             known = self.bytes_per_token
             self.bytes_per_token = seen if known is None else smooth(known, seen)
         self._outputs.append(completion_tokens)
+        del self._outputs[:-_SAMPLES]
         num = len(self._outputs)
         self.mean_output = sum(self._outputs) / num
         if num >= MIN_HABIT_SAMPLES:
