@@ -5,14 +5,13 @@ prompt: exact where measured, else bytes / (bytes per token of this session) wit
 output: max_tokens if small or usual, else what this session really uses, extended while it runs
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
 from cluster.core.errors import ContextLengthExceeded, HearthError, InvalidField, NeverFits
-from cluster.core.facts import Feature
+from cluster.core.fleet import Fleet, Group, Replica
 from cluster.core.learning import Memory
-from cluster.core.state import Replica, Turn
+from cluster.core.state import Turn
 
 STEP_TOKENS = 256
 """An answer that outgrows its reservation gets more in steps of this."""
@@ -45,13 +44,18 @@ class Need:
         return self.limit_tokens is None or self.limit_tokens > self.tokens
 
 
+def prompt_of(turn: Turn, memory: Memory) -> int:
+    """Its prompt's tokens: exact where known, else an estimate with a margin."""
+    if turn.prompt_tokens is not None:
+        return turn.prompt_tokens
+    arrived = turn.arrived
+    guess = memory.prompt_tokens(arrived.session, arrived.model, arrived.prompt_bytes)
+    return ceil(guess * ESTIMATE_MARGIN) + TEMPLATE_TOKENS
+
+
 def need_of(turn: Turn, memory: Memory) -> Need:
     """What to reserve for this turn."""
-    arrived = turn.arrived
-    prompt = turn.prompt_tokens
-    if prompt is None:
-        guess = memory.prompt_tokens(arrived.session, arrived.model, arrived.prompt_bytes)
-        prompt = ceil(guess * ESTIMATE_MARGIN) + TEMPLATE_TOKENS
+    arrived, prompt = turn.arrived, prompt_of(turn, memory)
     usual = ceil(memory.usual_output(arrived.session, arrived.model) * ESTIMATE_MARGIN)
     if arrived.max_tokens is None:
         return Need(prompt, max(usual - turn.generated_tokens, STEP_TOKENS), None)
@@ -63,67 +67,51 @@ def need_of(turn: Turn, memory: Memory) -> Need:
 def clamp(need: Need, replica: Replica) -> Need:
     """The need at this replica: an open end cannot reserve more than the replica could ever hold, and
     an unmeasured prompt is not kept out by our own margin."""
-    most = largest(replica)
+    most = replica.largest_tokens
     prompt = min(need.prompt_tokens, most)
     return Need(prompt, min(need.output_tokens, most - prompt), need.limit_tokens)
-
-
-def largest(replica: Replica) -> int:
-    """The longest sequence the replica could hold, empty."""
-    capacity = replica.ready.capacity
-    held = capacity.kv_tokens // capacity.block_tokens * capacity.block_tokens
-    return min(held, capacity.window_tokens)
 
 
 def could_hold(turn: Turn, need: Need, replica: Replica) -> bool:
     """Whether the replica, empty, could hold the turn as far as it has come; an estimate never says no."""
     least = need.prompt_tokens + min(need.output_tokens, 1)
-    return turn.prompt_tokens is None or least <= largest(replica)
+    return turn.prompt_tokens is None or least <= replica.largest_tokens
 
 
-def measurer(turn: Turn, replicas: Sequence[Replica]) -> Replica | None:
+def measurer(turn: Turn, group: Group) -> Replica | None:
     """The replica whose tokenizer can say the exact size, where it is not known yet."""
-    if turn.measured:
-        return None
-    return next((each for each in replicas if Feature.MEASURE in each.ready.features), None)
+    return None if turn.measured else group.measurer
 
 
-def wants_measure(turn: Turn, need: Need, replicas: Sequence[Replica]) -> Replica | None:
+def wants_measure(turn: Turn, need: Need, group: Group) -> Replica | None:
     """Who shall say the exact size before the turn is placed, where the estimate is too near a limit."""
-    if not replicas:
-        return None
     needed = need.prompt_tokens + (turn.arrived.max_tokens or 1)
-    near = needed * NEAR_LIMIT > max(largest(replica) for replica in replicas)
-    return measurer(turn, replicas) if near else None
+    return measurer(turn, group) if needed * NEAR_LIMIT > group.largest_tokens else None
 
 
-def impossible(turn: Turn, replicas: Sequence[Replica]) -> HearthError | None:
+def impossible(turn: Turn, group: Group) -> HearthError | None:
     """Why no replica could ever hold the turn, in numbers; None while one could, or nobody knows.
 
     Judged on exact sizes alone: an estimate never refuses.
     """
-    if turn.prompt_tokens is None or not replicas:
+    if turn.prompt_tokens is None or not group.replicas:
         return None
     prompt = turn.prompt_tokens - turn.generated_tokens
     asked = turn.arrived.max_tokens
     completion = turn.generated_tokens + 1 if asked is None else asked
     total = prompt + completion
-    window = max(replica.ready.capacity.window_tokens for replica in replicas)
+    window, capacity = group.window_tokens, group.largest_tokens
     if total > window:
         return ContextLengthExceeded(window, prompt, completion)
-    capacity = max(largest(replica) for replica in replicas)
     return NeverFits(window, capacity, prompt, completion) if total > capacity else None
 
 
-def incapable(turn: Turn, replicas: Sequence[Replica]) -> HearthError | None:
+def incapable(turn: Turn, fleet: Fleet) -> HearthError | None:
     """Why none of the model's replicas can do what the turn asks for; None: one can, or none is there."""
-    if not replicas:
+    missing = sorted(turn.arrived.needs - fleet.features)
+    if not fleet.replicas or not missing:
         return None
-    able = frozenset[Feature]().union(*(replica.ready.features for replica in replicas))
-    missing = sorted(turn.arrived.needs - able)
-    if not missing:
-        return None
-    there = ", ".join(sorted(able))
+    there = ", ".join(sorted(fleet.features))
     return InvalidField(
         "model",
         f"`{turn.arrived.model}` cannot do: {', '.join(missing)} (it can: {there}).",

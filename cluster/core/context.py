@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from cluster.core.booking import Plans
 from cluster.core.commands import Command, Reject
 from cluster.core.errors import HearthError
-from cluster.core.ids import Cause, LeaseId
+from cluster.core.ids import Cause, LeaseId, ReplicaId
 from cluster.core.learning import Memory
 from cluster.core.placement import Policy
 from cluster.core.queue import FairQueue
@@ -58,7 +58,8 @@ class Limits:
 
 @dataclass(slots=True)
 class Context:
-    """`dirty`: room may have appeared, the whole queue is worth another look."""
+    """`dirty`: room may have appeared, the queue is worth another look.  `touched`: replicas at which
+    something has changed since the last look."""
 
     epoch: int
     policy: Policy
@@ -71,7 +72,14 @@ class Context:
     counts: Counter[str] = field(default_factory=Counter[str])
     commands: list[Command] = field(default_factory=list[Command])
     dirty: bool = False
+    touched: dict[ReplicaId, Replica] = field(default_factory=dict[ReplicaId, Replica])
     num_leases_made: int = 0
+
+    def touch(self, replica: Replica) -> None:
+        """To be said by whoever changes a replica, its ledger or its leases."""
+        self.touched[replica.replica] = replica
+        if self.state.replicas.get(replica.replica) is replica:
+            self.state.fleet(replica.ready.model).note(replica)
 
     def emit(self, command: Command) -> None:
         self.commands.append(command)
@@ -95,10 +103,12 @@ class Context:
 
     def forget(self, turn: Turn) -> None:
         self.state.turns.pop(turn.turn, None)
+        self.queue.leave(turn)
 
     def requeue(self, turn: Turn, now: float) -> None:
         """Back into the queue, at the place its tag gives it."""
         turn.phase, turn.waiting_since = Phase.WAITING, now
         turn.replica = turn.lease = turn.granted_at = turn.started_at = turn.first_token_at = None
-        turn.skipped_at, turn.ended_at, turn.told_position = None, None, 0
+        turn.skipped_at, turn.ended_at, turn.told_position, turn.stuck = None, None, 0, None
+        self.queue.enter(turn)
         self.dirty = True

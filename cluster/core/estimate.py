@@ -1,13 +1,15 @@
 """How long a waiting turn will wait: the honest figure behind every queue and refusal."""
 
 from bisect import insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from cluster.core.admission import clamp, could_hold, need_of
-from cluster.core.ids import LeaseId
+from cluster.core.admission import clamp, could_hold, need_of, prompt_of
+from cluster.core.facts import Privacy
+from cluster.core.fleet import Replica, may_serve
+from cluster.core.ids import TurnId
 from cluster.core.learning import Memory
-from cluster.core.placement import suitable
-from cluster.core.state import Phase, Replica, Turn
+from cluster.core.ledger import Reservation
+from cluster.core.state import Phase, Turn
 
 LOADING_S = 30.0
 """Said while no replica that could take the turn is ready and nothing is known of when one will be."""
@@ -18,18 +20,22 @@ LEAST_SHARE_LEFT = 0.1
 
 def turn_seconds(turn: Turn, replica: Replica, memory: Memory) -> float:
     """A turn's whole time at this replica: prefill of what is not resident, then decode."""
-    need = need_of(turn, memory)
     resident = replica.ledger.resident.get(turn.arrived.session)
-    missing = max(need.prompt_tokens - (resident.tokens if resident else 0), 1)
-    output = memory.mean_output(turn.arrived.session, turn.arrived.model)
-    if turn.arrived.max_tokens is not None:
-        output = min(output, turn.arrived.max_tokens)
-    return missing / max(replica.speed.prefill_tps, 1e-9) + output / max(replica.speed.decode_tps, 1e-9)
+    return _seconds(turn, replica, memory, resident.tokens if resident else 0)
+
+
+def _seconds(turn: Turn, replica: Replica, memory: Memory, resident_tokens: int) -> float:
+    arrived = turn.arrived
+    missing = max(prompt_of(turn, memory) - resident_tokens, 1)
+    output = memory.mean_output(arrived.session, arrived.model)
+    if arrived.max_tokens is not None:
+        output = min(output, arrived.max_tokens)
+    return missing / replica.prefill_tps + output / replica.decode_tps
 
 
 def waits(
     queue: Sequence[Turn],
-    turns: Sequence[Turn],
+    turns: Mapping[TurnId, Turn],
     replicas: Sequence[Replica],
     memory: Memory,
     now: float,
@@ -40,37 +46,32 @@ def waits(
     `turns`: all that are known.  Each takes the replica that has KV memory and a slot for it first.
     `loading_s`: until another replica may be ready, for those that none of these could take.
     """
-    running = _running(turns)
-    rooms = [_Room(replica, running, memory, now) for replica in replicas if not replica.draining]
+    able = (replica for replica in replicas if not replica.draining)
+    rooms = _Rooms(_Room(replica, turns, memory, now) for replica in able)
     return [_wait(turn, rooms, memory, loading_s) for turn in queue]
 
 
-def drain_s(replicas: Sequence[Replica], turns: Sequence[Turn], memory: Memory, now: float) -> float:
+def drain_s(replicas: Sequence[Replica], turns: Mapping[TurnId, Turn], memory: Memory, now: float) -> float:
     """Seconds until no turn runs at any of these replicas."""
-    running = _running(turns)
     left = (
-        _remaining(running.get(lease.lease), replica, memory, now)
+        _remaining(lease, turns, replica, memory, now)
         for replica in replicas
         for lease in replica.ledger.leases.values()
     )
     return max(left, default=0.0)
 
 
-def _running(turns: Sequence[Turn]) -> dict[LeaseId, Turn]:
-    return {turn.lease: turn for turn in turns if turn.lease and turn.phase is not Phase.ENDING}
-
-
 class _Room:
     """KV memory and slots of one replica over the seconds to come; idle sessions are in nobody's way."""
 
-    def __init__(self, replica: Replica, running: Mapping[LeaseId, Turn], memory: Memory, now: float) -> None:
+    def __init__(self, replica: Replica, turns: Mapping[TurnId, Turn], memory: Memory, now: float) -> None:
         ledger = replica.ledger
         self.replica = replica
         self._from_s = 0.0
         self._free_tokens = ledger.capacity.kv_tokens - ledger.reserved_tokens
         self._free_slots = ledger.capacity.num_slots - len(ledger.leases)
         self._ends = sorted(
-            (_remaining(running.get(lease.lease), replica, memory, now), lease.reserved_tokens)
+            (_remaining(lease, turns, replica, memory, now), lease.reserved_tokens)
             for lease in ledger.leases.values()
         )
 
@@ -93,26 +94,48 @@ class _Room:
         insort(self._ends, (start_s + seconds, tokens))
 
 
-def _wait(turn: Turn, rooms: Sequence[_Room], memory: Memory, loading_s: float) -> float:
-    need = need_of(turn, memory)
-    found: list[tuple[float, int, _Room]] = []
+class _Rooms:
+    """Rooms in the order of `rooms`, which are made when they are asked for and kept: as a rule the first
+    few suffice."""
+
+    def __init__(self, rooms: Iterator[_Room]) -> None:
+        self._made: list[_Room] = []
+        self._to_come = rooms
+
+    def __iter__(self) -> Iterator[_Room]:
+        yield from self._made
+        for room in self._to_come:
+            self._made.append(room)
+            yield room
+
+
+def _wait(turn: Turn, rooms: _Rooms, memory: Memory, loading_s: float) -> float:
+    need, arrived = need_of(turn, memory), turn.arrived
+    local_only = arrived.privacy is Privacy.LOCAL_ONLY
+    soonest: tuple[float, int, _Room] | None = None
     for room in rooms:
-        if suitable(turn, [room.replica]) and could_hold(turn, need, room.replica):
+        able = may_serve(room.replica, arrived.needs, local_only)
+        if able and could_hold(turn, need, room.replica):
             tokens = room.replica.ledger.blocks(clamp(need, room.replica).tokens)
             start_s = room.start_s(tokens)
-            if start_s is not None:
-                found.append((start_s, tokens, room))
-    if not found:
+            if start_s is not None and (soonest is None or start_s < soonest[0]):
+                soonest = start_s, tokens, room
+                if start_s <= 0:
+                    break
+    if soonest is None:
         return loading_s
-    start_s, tokens, room = min(found, key=lambda each: each[0])
+    start_s, tokens, room = soonest
     room.take(start_s, tokens, turn_seconds(turn, room.replica, memory))
     return start_s
 
 
-def _remaining(turn: Turn | None, replica: Replica, memory: Memory, now: float) -> float:
+def _remaining(
+    lease: Reservation, turns: Mapping[TurnId, Turn], replica: Replica, memory: Memory, now: float
+) -> float:
     """Seconds until a lease ends; that of a turn nobody knows any more is on its way to its end."""
-    if turn is None:
+    turn = turns.get(lease.turn)
+    if turn is None or turn.lease != lease.lease or turn.phase is Phase.ENDING:
         return 0.0
-    whole = turn_seconds(turn, replica, memory)
+    whole = _seconds(turn, replica, memory, 0)  # a session that runs is not idle beside itself
     spent = 0.0 if turn.started_at is None else now - turn.started_at
     return max(whole - spent, LEAST_SHARE_LEFT * whole)

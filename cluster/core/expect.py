@@ -43,14 +43,13 @@ def _expected_s(ctx: Context, deployment: Deployment, life: Life, now: float) ->
 
 def _drained_s(ctx: Context, now: float) -> float:
     """Seconds until the turns in flight of models on their way out are over."""
-    turns = list(ctx.state.turns.values())
     leaving = [
         replica
         for life in ctx.state.lives()
         if life.stage is Stage.UNLOADING
         for replica in ctx.state.replicas_in(life.declared.deployment)
     ]
-    return drain_s(leaving, turns, ctx.memory, now)
+    return drain_s(leaving, ctx.state.turns, ctx.memory, now)
 
 
 def _left_s(life: Life, start: Start | None, now: float) -> float:
@@ -66,7 +65,7 @@ def loading_stage(ctx: Context, turn: Turn, now: float) -> tuple[str, float | No
     """The stage in which the turn's model is on its way, and the fraction of it; empty where it waits for
     something else."""
     model = turn.arrived.model
-    if any(not replica.draining for replica in ctx.state.replicas_of(model)):
+    if any(not replica.draining for replica in ctx.state.fleet(model).replicas.values()):
         return "", None
     for deployment in _to_come(ctx, model):
         start = deployment.start
@@ -80,7 +79,7 @@ def loading_stage(ctx: Context, turn: Turn, now: float) -> tuple[str, float | No
 
 def no_room(ctx: Context, model: str, now: float) -> str:
     """Why no memory here could ever hold the model; empty where it could, or runs elsewhere too."""
-    if ctx.state.replicas_of(model):
+    if ctx.state.answers(model):
         return ""
     coming = _to_come(ctx, model)
     words = [
@@ -93,5 +92,5 @@ def no_room(ctx: Context, model: str, now: float) -> str:
 
 def _to_come(ctx: Context, model: str) -> list[Deployment]:
     """Deployments of the model that may run, those on their way first."""
-    may = [each for each in ctx.state.deployments.values() if each.model == model and not each.failed]
+    may = [each for each in ctx.state.deployments_of(model) if not each.failed]
     return sorted(may, key=lambda each: each.life is not None and each.life.stage is not Stage.LOADING)

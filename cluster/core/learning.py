@@ -1,7 +1,8 @@
 """What turns teach: bytes per token, output lengths, speeds.  Pure values, bounded memory."""
 
-from collections import OrderedDict, deque
-from dataclasses import dataclass, field, replace
+from array import array
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from math import ceil
 
 from cluster.core.facts import Speed
@@ -30,27 +31,31 @@ def smooth(old: float, new: float) -> float:
 
 @dataclass(slots=True)
 class Habits:
-    """What one session (or one model, for sessions not known yet) does."""
+    """What one session (or one model, for sessions not known yet) does.
+
+    `usual_output`: a high quantile of the answers so far, None while there are too few; `mean_output`: their
+    mean, None while there are none.
+    """
 
     bytes_per_token: float | None = None
-    outputs: deque[int] = field(default_factory=lambda: deque[int](maxlen=_SAMPLES))
+    usual_output: int | None = None
+    mean_output: float | None = None
+    _outputs: "array[int]" = field(default_factory=lambda: array("q"))
 
     def learn(self, prompt_bytes: int, prompt_tokens: int, completion_tokens: int) -> None:
         if prompt_bytes > 0 and prompt_tokens > 0:
             seen = max(prompt_bytes / prompt_tokens, MIN_BYTES_PER_TOKEN)
             known = self.bytes_per_token
             self.bytes_per_token = seen if known is None else smooth(known, seen)
-        self.outputs.append(completion_tokens)
+        self._outputs.append(completion_tokens)
+        del self._outputs[:-_SAMPLES]
+        num = len(self._outputs)
+        self.mean_output = sum(self._outputs) / num
+        if num >= MIN_HABIT_SAMPLES:
+            self.usual_output = sorted(self._outputs)[ceil(HABIT_QUANTILE * num) - 1]
 
-    def usual_output(self) -> int | None:
-        """A high quantile of the answers so far; None while there are too few."""
-        if len(self.outputs) < MIN_HABIT_SAMPLES:
-            return None
-        ranked = sorted(self.outputs)
-        return ranked[ceil(HABIT_QUANTILE * len(ranked)) - 1]
 
-    def mean_output(self) -> float | None:
-        return sum(self.outputs) / len(self.outputs) if self.outputs else None
+_NO_HABITS = Habits()
 
 
 class Memory:
@@ -72,23 +77,28 @@ class Memory:
 
     def prompt_tokens(self, session: SessionKey, model: str, prompt_bytes: int) -> int:
         """The expected size of a prompt, from its bytes."""
-        ratios = (habits.bytes_per_token for habits in self._known(session, model))
-        ratio = next((ratio for ratio in ratios if ratio is not None), DEFAULT_BYTES_PER_TOKEN)
-        return ceil(prompt_bytes / ratio)
+        ratio = self._session(session).bytes_per_token or self._model(model).bytes_per_token
+        return ceil(prompt_bytes / (ratio or DEFAULT_BYTES_PER_TOKEN))
 
     def usual_output(self, session: SessionKey, model: str) -> int:
         """What to reserve for an answer that may be as long as it likes."""
-        usual = (habits.usual_output() for habits in self._known(session, model))
-        return next((tokens for tokens in usual if tokens is not None), DEFAULT_OUTPUT_TOKENS)
+        usual = self._session(session).usual_output
+        if usual is None:
+            usual = self._model(model).usual_output
+        return DEFAULT_OUTPUT_TOKENS if usual is None else usual
 
     def mean_output(self, session: SessionKey, model: str) -> float:
         """What to expect of an answer, for estimates of waiting."""
-        means = (habits.mean_output() for habits in self._known(session, model))
-        return next((mean for mean in means if mean is not None), DEFAULT_OUTPUT_TOKENS / 4)
+        mean = self._session(session).mean_output
+        if mean is None:
+            mean = self._model(model).mean_output
+        return DEFAULT_OUTPUT_TOKENS / 4 if mean is None else mean
 
-    def _known(self, session: SessionKey, model: str) -> list[Habits]:
-        known = (self._sessions.get(session), self._models.get(model))
-        return [habits for habits in known if habits is not None]
+    def _session(self, session: SessionKey) -> Habits:
+        return self._sessions.get(session, _NO_HABITS)
+
+    def _model(self, model: str) -> Habits:
+        return self._models.get(model, _NO_HABITS)
 
 
 MIN_PREFILL_SAMPLE_TOKENS = 64
@@ -99,8 +109,9 @@ def learn_speed(
     speed: Speed, new_tokens: int, prefill_s: float, completion_tokens: int, decode_s: float
 ) -> Speed:
     """The speed after one more turn; samples too short to say anything are left out."""
+    prefill_tps, decode_tps = speed.prefill_tps, speed.decode_tps
     if new_tokens >= MIN_PREFILL_SAMPLE_TOKENS and prefill_s > 0:
-        speed = replace(speed, prefill_tps=smooth(speed.prefill_tps, new_tokens / prefill_s))
+        prefill_tps = smooth(prefill_tps, new_tokens / prefill_s)
     if completion_tokens >= MIN_DECODE_SAMPLE_TOKENS and decode_s > 0:
-        speed = replace(speed, decode_tps=smooth(speed.decode_tps, completion_tokens / decode_s))
-    return speed
+        decode_tps = smooth(decode_tps, completion_tokens / decode_s)
+    return Speed(prefill_tps, decode_tps)

@@ -7,11 +7,11 @@ booked from the moment it is given.  Both refuse what does not fit, so neither c
     num_slots = leases             + idle sessions that hold a slot + free slots
 
 A session's idle KV turns into a part of its lease when its next turn starts, and back when it ends.
-All sizes are tokens, rounded up to whole blocks.
+All sizes are tokens, rounded up to whole blocks.  Sums are kept, not counted: `check` counts them.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from cluster.core.facts import Capacity
 from cluster.core.ids import LeaseId, SessionKey, TurnId
@@ -24,6 +24,9 @@ class Reservation:
     session: SessionKey
     reserved_tokens: int
 
+    def resized(self, reserved_tokens: int) -> "Reservation":
+        return Reservation(self.lease, self.turn, self.session, reserved_tokens)
+
 
 @dataclass(frozen=True, slots=True)
 class Resident:
@@ -33,25 +36,21 @@ class Resident:
 
 
 class Ledger:
-    """Reservations and residents of one replica."""
+    """Reservations and residents of one replica.  Both are read by all and changed here alone."""
 
     def __init__(self, capacity: Capacity) -> None:
         self.capacity = capacity
         self.leases: dict[LeaseId, Reservation] = {}
         self.resident: dict[SessionKey, Resident] = {}
+        self.reserved_tokens = 0
+        self.resident_tokens = 0
+        self._num_running: dict[SessionKey, int] = {}
+        self._is_in_order = True
 
     def blocks(self, tokens: int) -> int:
         """`tokens` rounded up to whole blocks."""
         block = self.capacity.block_tokens
         return -(-tokens // block) * block
-
-    @property
-    def reserved_tokens(self) -> int:
-        return sum(lease.reserved_tokens for lease in self.leases.values())
-
-    @property
-    def resident_tokens(self) -> int:
-        return sum(idle.tokens for idle in self.resident.values())
 
     @property
     def free_tokens(self) -> int:
@@ -66,6 +65,17 @@ class Ledger:
         """Whether an empty replica could hold a sequence of this size."""
         return self.blocks(tokens) <= min(self.capacity.kv_tokens, self.capacity.window_tokens)
 
+    def runs(self, session: SessionKey) -> bool:
+        """Whether a lease of this session is booked."""
+        return session in self._num_running
+
+    def idle(self) -> Collection[Resident]:
+        """Idle sessions, the least recently used first."""
+        if not self._is_in_order:
+            ranked = sorted(self.resident.items(), key=lambda item: (item[1].last_used, item[0]))
+            self.resident, self._is_in_order = dict(ranked), True
+        return self.resident.values()
+
     def fits(self, session: SessionKey, tokens: int, evicted: Iterable[SessionKey] = ()) -> bool:
         """Whether a lease of this size can be booked once the `evicted` sessions are gone."""
         gone = {session, *evicted} & self.resident.keys()
@@ -79,9 +89,7 @@ class Ledger:
             reservation.session, reservation.reserved_tokens
         ):
             raise ValueError(f"no room for {reservation}")
-        self.resident.pop(reservation.session, None)
-        rounded = self.blocks(reservation.reserved_tokens)
-        self.leases[reservation.lease] = replace(reservation, reserved_tokens=rounded)
+        self.adopt(reservation)
 
     def room_to_grow(self, lease: LeaseId, reserved_tokens: int) -> int:
         """Tokens missing before the lease may have `reserved_tokens` in all; 0 or less: it may."""
@@ -92,32 +100,69 @@ class Ledger:
         """Grows or shrinks a lease.  Raises ValueError where there is no room."""
         if self.room_to_grow(lease, reserved_tokens) > 0:
             raise ValueError(f"no room for {lease} to grow to {reserved_tokens}")
-        rounded = self.blocks(reserved_tokens)
-        self.leases[lease] = replace(self.leases[lease], reserved_tokens=rounded)
+        self._lease(self.leases[lease].resized(reserved_tokens))
 
     def adopt(self, reservation: Reservation) -> None:
         """Takes in, or replaces, a lease that another book holds already, whether it fits here or not."""
-        self.resident.pop(reservation.session, None)
+        self.forget(reservation.session)
+        self._lease(reservation)
+
+    def _lease(self, reservation: Reservation) -> None:
+        known = self.leases.get(reservation.lease)
+        if known is not None:
+            self._unlease(known)
         rounded = self.blocks(reservation.reserved_tokens)
-        self.leases[reservation.lease] = replace(reservation, reserved_tokens=rounded)
+        self.leases[reservation.lease] = reservation.resized(rounded)
+        self.reserved_tokens += rounded
+        self._num_running[reservation.session] = self._num_running.get(reservation.session, 0) + 1
+
+    def _unlease(self, reservation: Reservation) -> None:
+        """All but the lease itself, which may be replaced."""
+        self.reserved_tokens -= reservation.reserved_tokens
+        left = self._num_running.pop(reservation.session) - 1
+        if left:
+            self._num_running[reservation.session] = left
+
+    def drop(self, lease: LeaseId) -> Reservation | None:
+        """Takes a lease out, if it is there; nothing of it stays resident."""
+        reservation = self.leases.pop(lease, None)
+        if reservation is not None:
+            self._unlease(reservation)
+        return reservation
 
     def end(self, lease: LeaseId, resident_tokens: int, now: float) -> None:
         """Ends a lease; `resident_tokens` of its session stay, as far as they were reserved."""
-        reservation = self.leases.pop(lease)
+        reservation = self.leases[lease]
+        self.drop(lease)
         kept = min(self.blocks(resident_tokens), reservation.reserved_tokens)
-        if kept > 0 and not self._running(reservation.session):
+        if kept > 0 and not self.runs(reservation.session):
             self.keep(reservation.session, kept, now)
 
     def keep(self, session: SessionKey, tokens: int, now: float) -> None:
         """Notes idle KV, where there is room to note it."""
-        self.resident.pop(session, None)
-        needs_slot = self.capacity.resident_holds_slot
-        if self.blocks(tokens) <= self.free_tokens and (self.free_slots > 0 or not needs_slot):
-            self.resident[session] = Resident(session, self.blocks(tokens), now)
+        self.forget(session)
+        rounded, needs_slot = self.blocks(tokens), self.capacity.resident_holds_slot
+        if rounded <= self.free_tokens and (self.free_slots > 0 or not needs_slot):
+            self._note(Resident(session, rounded, now))
+
+    def _note(self, idle: Resident) -> None:
+        last = next(reversed(self.resident.values()), None)
+        if last is not None and (idle.last_used, idle.session) < (last.last_used, last.session):
+            self._is_in_order = False
+        self.resident[idle.session] = idle
+        self.resident_tokens += idle.tokens
 
     def forget(self, session: SessionKey) -> None:
         """Evicts idle KV; a session that runs or is unknown is left as it is."""
-        self.resident.pop(session, None)
+        idle = self.resident.pop(session, None)
+        if idle is not None:
+            self.resident_tokens -= idle.tokens
+
+    def forget_idle(self) -> None:
+        """Evicts all idle KV."""
+        for session in list(self.resident):
+            self.forget(session)
+        self._is_in_order = True
 
     def check(self) -> None:
         """Raises AssertionError where the book does not balance."""
@@ -125,8 +170,13 @@ class Ledger:
         assert self.free_slots >= 0, f"over-committed by {-self.free_slots} slots"
         for lease in self.leases.values():
             assert lease.reserved_tokens % self.capacity.block_tokens == 0, lease
-        for session in self.resident:
-            assert not self._running(session), session
 
-    def _running(self, session: SessionKey) -> bool:
-        return any(lease.session == session for lease in self.leases.values())
+    def recount(self) -> None:
+        """Raises AssertionError where what is kept is not what a count says."""
+        assert self.reserved_tokens == sum(lease.reserved_tokens for lease in self.leases.values())
+        assert self.resident_tokens == sum(idle.tokens for idle in self.resident.values())
+        running = [lease.session for lease in self.leases.values()]
+        assert self._num_running == {session: running.count(session) for session in running}
+        assert not self.resident.keys() & self._num_running.keys(), "a session runs and is idle"
+        used = [(idle.last_used, idle.session) for idle in self.idle()]
+        assert used == sorted(used), "idle sessions are out of order"

@@ -30,11 +30,10 @@ from cluster.core.state import Deployment, Replica
 
 def review(ctx: Context, cause: Cause, now: float) -> None:
     """Brings every managed deployment on: by its replicas, by time, by who wants memory."""
-    if not ctx.state.lives():
+    if not ctx.state.managed():
         return
-    for deployment in list(ctx.state.deployments.values()):
-        if deployment.life is not None:
-            follow(ctx, deployment, cause, now)
+    for deployment in ctx.state.managed():
+        follow(ctx, deployment, cause, now)
     if ctx.state.loader_at is not None:
         load_wanted(ctx, cause, now)
 
@@ -179,4 +178,4 @@ def _surely_gone(ctx: Context, life: Life, now: float) -> bool:
 
 
 def _managed(ctx: Context, model: str) -> list[Deployment]:
-    return [each for each in ctx.state.deployments.values() if each.model == model and each.life is not None]
+    return [each for each in ctx.state.deployments_of(model) if each.life is not None]

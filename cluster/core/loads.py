@@ -15,10 +15,9 @@ from cluster.core.facts import Locality, Privacy
 from cluster.core.ids import Cause, DeploymentId, NodeId
 from cluster.core.layout import Layout, NodeFacts, NoRoom
 from cluster.core.lifecycle import Life, Stage
-from cluster.core.placement import suitable
-from cluster.core.queue import in_order
+from cluster.core.placement import group_of
 from cluster.core.stages import begin_load, begin_unload
-from cluster.core.state import Deployment, Phase, Turn
+from cluster.core.state import Deployment, Turn
 from cluster.core.swap import Held, Wanted, thrashing, value
 
 Memory = dict[NodeId, int]
@@ -193,11 +192,7 @@ def _held_one(ctx: Context, deployment: Deployment, life: Life, now: float) -> H
     prefill_s = sum(
         replica.ledger.resident_tokens / max(replica.speed.prefill_tps, 1e-9) for replica in replicas
     )
-    waiting = [
-        turn.arrived_at
-        for turn in ctx.state.turns.values()
-        if turn.phase is Phase.WAITING and turn.arrived.model == deployment.model
-    ]
+    waiting = [turn.arrived_at for turn in ctx.queue.of(deployment.model)]
     return Held(
         deployment=deployment.deployment,
         priority=life.declared.priority,
@@ -210,7 +205,7 @@ def _held_one(ctx: Context, deployment: Deployment, life: Life, now: float) -> H
 
 
 def _wants(ctx: Context, now: float) -> list[Want]:
-    waiting = in_order(ctx.state.turns.values())
+    waiting = list(ctx.queue)
     settled = now - ctx.state.nodes_at >= ctx.limits.settle_s
     found: list[tuple[int, float, Want]] = []
     for deployment in ctx.state.deployments.values():
@@ -234,10 +229,9 @@ def _has_a_twin(ctx: Context, deployment: Deployment) -> bool:
     """Whether another deployment of the same model is loaded, or on its way."""
     return any(
         other is not deployment
-        and other.model == deployment.model
         and other.life is not None
         and other.life.stage in (Stage.LOADING, Stage.READY)
-        for other in ctx.state.deployments.values()
+        for other in ctx.state.deployments_of(deployment.model)
     )
 
 
@@ -262,5 +256,5 @@ def _wants_it(ctx: Context, turn: Turn, deployment: Deployment) -> bool:
         return False
     if arrived.privacy is Privacy.LOCAL_ONLY and deployment.locality is not Locality.LOCAL:
         return False
-    there = [replica for replica in ctx.state.replicas_of(arrived.model) if not replica.draining]
-    return not suitable(turn, there)
+    group = group_of(turn, ctx.state.fleet(arrived.model))
+    return all(replica.draining for replica in group.replicas)

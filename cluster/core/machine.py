@@ -89,6 +89,38 @@ class RouterMachine:
     def _take_in(self, event: Event, now: float) -> None:  # noqa: C901, PLR0915 - one line an event
         ctx = self._ctx
         match event:
+            case GatewayUp():
+                turns.gateway_up(ctx, event, now)
+            case TurnArrived():
+                turns.arrived(ctx, event, now)
+            case TurnMeasured():
+                turns.measured(ctx, event, now)
+            case FirstToken():
+                turns.first_token(ctx, event, now)
+            case TurnFinished():
+                turns.finished(ctx, event, now)
+            case TurnCancelled():
+                turns.cancelled(ctx, event, now)
+            case GrantRefused():
+                turns.refused(ctx, event, now)
+            case StreamLost():
+                turns.lost(ctx, event, now)
+            case ReplicaReady():
+                replicas.ready(ctx, event, now)
+            case ReplicaReport():
+                replicas.report(ctx, event, now)
+            case ReplicaDraining():
+                replicas.draining(ctx, event, now)
+            case ReplicaGone():
+                replicas.gone(ctx, event, now)
+            case LeaseStarted():
+                replicas.lease_started(ctx, event, now)
+            case ExtensionAsked():
+                replicas.extension_asked(ctx, event, now)
+            case LeaseEnded():
+                replicas.lease_ended(ctx, event, now)
+            case Tick():
+                clock.tick(ctx, event, now)
             case NodeUp():
                 replicas.node_up(ctx, event, now)
             case NodeReport():
@@ -111,38 +143,6 @@ class RouterMachine:
                 life.load_failed(ctx, event, now)
             case DeploymentLoading():
                 life.loading(ctx, event, now)
-            case ReplicaReady():
-                replicas.ready(ctx, event, now)
-            case ReplicaReport():
-                replicas.report(ctx, event, now)
-            case ReplicaDraining():
-                replicas.draining(ctx, event, now)
-            case ReplicaGone():
-                replicas.gone(ctx, event, now)
-            case LeaseStarted():
-                replicas.lease_started(ctx, event, now)
-            case ExtensionAsked():
-                replicas.extension_asked(ctx, event, now)
-            case LeaseEnded():
-                replicas.lease_ended(ctx, event, now)
-            case GatewayUp():
-                turns.gateway_up(ctx, event, now)
-            case TurnArrived():
-                turns.arrived(ctx, event, now)
-            case TurnMeasured():
-                turns.measured(ctx, event, now)
-            case FirstToken():
-                turns.first_token(ctx, event, now)
-            case TurnFinished():
-                turns.finished(ctx, event, now)
-            case TurnCancelled():
-                turns.cancelled(ctx, event, now)
-            case GrantRefused():
-                turns.refused(ctx, event, now)
-            case StreamLost():
-                turns.lost(ctx, event, now)
-            case Tick():
-                clock.tick(ctx, event, now)
             case _:
                 assert_never(event)
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-from cluster.core.admission import largest
 from cluster.core.context import Context
 from cluster.core.expect import no_room
 from cluster.core.facts import Feature, Locality
@@ -15,7 +14,7 @@ from cluster.core.view import LoadTotals, ModelStatus
 
 def model_of(ctx: Context, model: str, now: float) -> ModelStatus:
     replicas = ctx.state.replicas_of(model)
-    declared = [each for each in ctx.state.deployments.values() if each.model == model]
+    declared = ctx.state.deployments_of(model)
     life = _life_shown(declared)
     layout = life.layout if life is not None else None
     ahead = _ahead(ctx, replicas, life, now)
@@ -27,7 +26,7 @@ def model_of(ctx: Context, model: str, now: float) -> ModelStatus:
         model=model,
         state=state,
         locality=Locality.HOSTED if Locality.HOSTED in localities else Locality.LOCAL,
-        window_tokens=max((largest(replica) for replica in replicas), default=ahead[0]),
+        window_tokens=max((replica.largest_tokens for replica in replicas), default=ahead[0]),
         features=frozenset[Feature]().union(ahead[1], *(replica.ready.features for replica in replicas)),
         num_replicas=len(replicas),
         reason=_reason(ctx, model, state, declared, life, now),

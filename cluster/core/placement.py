@@ -5,13 +5,15 @@ A policy is speculative and silent: it is asked often, and what it answers may n
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from heapq import heapify, heappop
+from typing import Protocol, overload
 
 from cluster.core.admission import Need, clamp, could_hold, headroom
 from cluster.core.eviction import victims
 from cluster.core.facts import Locality, Privacy
-from cluster.core.ids import SessionKey
-from cluster.core.state import Replica, Turn, can_serve
+from cluster.core.fleet import Fleet, Group, Homes, Replica
+from cluster.core.ids import ReplicaId, SessionKey
+from cluster.core.state import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +32,100 @@ class Candidate:
     def prefill_s(self) -> float:
         """Seconds until the first token, were it alone."""
         missing = max(self.need.prompt_tokens - self.resident_tokens, 1)
-        return missing / max(self.replica.speed.prefill_tps, 1e-9)
+        return missing / self.replica.prefill_tps
 
     @property
     def decode_s(self) -> float:
-        return self.need.output_tokens / max(self.replica.speed.decode_tps, 1e-9)
+        return self.need.output_tokens / self.replica.decode_tps
+
+
+@dataclass(slots=True)
+class Offers(Sequence[Candidate]):
+    """The candidates for one turn, in the order in which the replicas came; worked out when looked at.
+
+    `kept`: replicas that are kept for an earlier turn, or not tried again yet.
+    """
+
+    turn: Turn
+    need: Need
+    fleet: Fleet
+    group: Group
+    homes: Homes
+    kept: frozenset[ReplicaId] = frozenset()
+    _all: list[Candidate] | None = None
+
+    def all(self) -> list[Candidate]:
+        if self._all is None:
+            found = (self.at(each) for each in self.group.replicas if each.replica not in self.kept)
+            self._all = [candidate for candidate in found if candidate is not None]
+        return self._all
+
+    def __len__(self) -> int:
+        return len(self.all())
+
+    @overload
+    def __getitem__(self, index: int) -> Candidate: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Candidate]: ...
+    def __getitem__(self, index: int | slice) -> Candidate | Sequence[Candidate]:
+        return self.all()[index]
+
+    def at(self, replica: Replica) -> Candidate | None:
+        """The candidate at this replica; None: it cannot take the turn now."""
+        return _candidate(self.turn, self.need, replica)
+
+    def soonest(self) -> Sequence[Candidate]:
+        """All those among which the soonest answer must be, of a group that is at one place: those with
+        something of their own, and of the others the fastest that can take the turn.
+
+        Only these are worked out: an open replica with no prefix of the turn, and with room for the whole of
+        its need, answers after the same time whatever else it holds.
+        """
+        if self._all is not None:
+            return self._all
+        prompt, output, tokens = max(self.need.prompt_tokens, 1), self.need.output_tokens, self.need.tokens
+        homes = self.homes.of(self.turn.arrived.session)
+        own: list[Replica] = []
+        plain: list[tuple[float, ReplicaId, Replica]] = []
+        for name, replica in self.fleet.open.items():
+            if replica.largest_tokens < tokens or name in homes:
+                own.append(replica)
+            else:
+                plain.append((prompt / replica.prefill_tps + output / replica.decode_tps, name, replica))
+        names = self.group.names - self.kept if self.kept else self.group.names
+        found = [each for replica in own if replica.replica in names and (each := self.at(replica))]
+        found += self._fastest(plain, names)
+        if not found:
+            self._all = []
+        return found
+
+    def _fastest(
+        self, plain: list[tuple[float, ReplicaId, Replica]], names: frozenset[ReplicaId]
+    ) -> list[Candidate]:
+        """The first that can take the turn, and all that are as fast."""
+        heapify(plain)
+        found: list[Candidate] = []
+        answer_s = 0.0
+        while plain and not (found and plain[0][0] > answer_s):
+            answer_s, name, replica = heappop(plain)
+            candidate = self.at(replica) if name in names else None
+            if candidate is not None:
+                found.append(candidate)
+        return found
 
 
 class Policy(Protocol):
-    def __call__(self, turn: Turn, candidates: Sequence[Candidate]) -> Candidate | None:
-        """The candidate to place the turn at; None: rather wait."""
+    def __call__(self, turn: Turn, candidates: Offers) -> Candidate | None:
+        """The candidate to place the turn at; None: rather wait.  They are a sequence of Candidate."""
         ...
 
 
-def nearest_prefix(turn: Turn, candidates: Sequence[Candidate]) -> Candidate | None:
+def nearest_prefix(turn: Turn, candidates: Offers) -> Candidate | None:
     """Home before hosted, boots that have not lost this turn yet, then the soonest answer: a resident
     prefix saves its prefill.  Between equals the replica with most room."""
+    looks_at_all = turn.lost_boots or candidates.group.is_mixed
     return max(
-        candidates,
+        candidates if looks_at_all else candidates.soonest(),
         default=None,
         key=lambda each: (
             each.replica.ready.locality is Locality.LOCAL,
@@ -60,29 +138,14 @@ def nearest_prefix(turn: Turn, candidates: Sequence[Candidate]) -> Candidate | N
     )
 
 
-def suitable(turn: Turn, replicas: Sequence[Replica]) -> list[Replica]:
+def group_of(turn: Turn, fleet: Fleet) -> Group:
     """Replicas that may ever serve the turn, whatever room they have."""
-    local_only = turn.arrived.privacy is Privacy.LOCAL_ONLY
-    return [
-        replica
-        for replica in replicas
-        if can_serve(replica, turn.arrived.needs)
-        and not (local_only and replica.ready.locality is not Locality.LOCAL)
-    ]
-
-
-def candidates(turn: Turn, need: Need, replicas: Sequence[Replica]) -> list[Candidate]:
-    """Replicas that can take the turn now, idle sessions put aside."""
-    found = (_candidate(turn, need, replica) for replica in replicas)
-    return [candidate for candidate in found if candidate is not None]
+    return fleet.group(turn.arrived.needs, turn.arrived.privacy is Privacy.LOCAL_ONLY)
 
 
 def _candidate(turn: Turn, need: Need, replica: Replica) -> Candidate | None:
-    if replica.draining or replica.doubted or replica.surprised:
-        return None
-    if len(replica.ledger.leases) >= replica.ready.capacity.num_slots:
-        return None
-    if not could_hold(turn, need, replica):
+    """Where it can take the turn now, idle sessions put aside."""
+    if not replica.is_open or not could_hold(turn, need, replica):
         return None
     fitted = clamp(need, replica)
     session = turn.arrived.session

@@ -20,6 +20,7 @@ from cluster.core.events import (
 )
 from cluster.core.eviction import victims_for_tokens
 from cluster.core.facts import LeaseView, ResidentView
+from cluster.core.fleet import ForecastLedger
 from cluster.core.ids import BootId, LeaseId, NodeId, ReplicaId
 from cluster.core.ledger import Ledger, Reservation
 from cluster.core.schedule import evict
@@ -61,7 +62,7 @@ def declared(ctx: Context, event: DeploymentDeclared, now: float) -> None:
     deployment = Deployment(event.deployment, event.model, event.locality, life=lived)
     if known is not None and lived is not None:
         deployment.start = known.start
-    ctx.state.deployments[event.deployment] = deployment
+    ctx.state.declare(deployment)
 
 
 def withdrawn(ctx: Context, event: DeploymentWithdrawn, now: float) -> None:
@@ -75,6 +76,7 @@ def drain_asked(ctx: Context, event: DrainAsked, now: float) -> None:
     replica = ctx.state.replicas.get(event.replica)
     if replica is not None:
         replica.draining, replica.drain_asked = True, event.cause
+        ctx.touch(replica)
         _tell_drain(ctx, replica)
         life.replica_closed(ctx, replica, event.cause, now)
 
@@ -93,8 +95,9 @@ def ready(ctx: Context, event: ReplicaReady, now: float) -> None:
         remove(ctx, known, now)
         known = None
     if known is None:
-        replica = Replica(event, Ledger(event.capacity), event.speed, now)
-        ctx.state.replicas[event.replica] = replica
+        ledger = ForecastLedger(event.capacity, event.replica, ctx.state.homes)
+        replica = Replica(event, ledger, event.speed, now)
+        ctx.state.add(replica)
     else:
         replica = known
     deployment = ctx.state.deployments.get(event.deployment)
@@ -116,8 +119,8 @@ def _heard_again(ctx: Context, event: ReplicaReport, now: float) -> Replica | No
     if replica is None or replica.boot != event.boot:
         return None
     ctx.state.silent.pop(event.replica)
-    ctx.state.replicas[event.replica] = replica
     replica.heard_again(now)
+    ctx.state.add(replica)
     return replica
 
 
@@ -142,22 +145,58 @@ def _believe(
     for lease in ledger.leases.keys() - theirs:
         if lease not in replica.granted or lease in ended:
             _lease_over(ctx, replica, lease, 0, now)
+    if _agrees(ledger, leases, resident):
+        for view in leases:
+            _started(ctx, replica, view.lease, now)
+    else:
+        _rewrite(ctx, replica, leases, resident, now)
+    settle(ctx, replica)
+
+
+def _agrees(ledger: Ledger, leases: tuple[LeaseView, ...], resident: tuple[ResidentView, ...]) -> bool:
+    """Whether the front's book changes nothing: as a rule it does not."""
+    if ledger.free_tokens < 0 or ledger.free_slots < 0:
+        return False
+    for view in leases:
+        mine = ledger.leases.get(view.lease)
+        if mine is None or (mine.turn, mine.session) != (view.turn, view.session):
+            return False
+        if ledger.blocks(view.reserved_tokens) > mine.reserved_tokens:
+            return False
+    num_found = 0
+    for idle in resident:
+        known = ledger.resident.get(idle.session)
+        if known is not None and known.tokens == ledger.blocks(idle.tokens):
+            num_found += 1
+        elif not ledger.runs(idle.session):
+            return False
+    return num_found == len(ledger.resident)
+
+
+def _rewrite(
+    ctx: Context,
+    replica: Replica,
+    leases: tuple[LeaseView, ...],
+    resident: tuple[ResidentView, ...],
+    now: float,
+) -> None:
+    ledger = replica.ledger
     used = {idle.session: idle.last_used for idle in ledger.resident.values()}
-    ledger.resident.clear()
+    ledger.forget_idle()
     for view in leases:
         _adopt(ctx, replica, view, now)
-    running = {lease.session for lease in ledger.leases.values()}
     for idle in resident:
-        if idle.session not in running:
+        if not ledger.runs(idle.session):
             ledger.keep(idle.session, idle.tokens, used.get(idle.session, now))
-    settle(ctx, replica)
 
 
 def _adopt(ctx: Context, replica: Replica, view: LeaseView, now: float) -> None:
     """A lease of the front's book; what was granted on top and not confirmed yet stays reserved."""
     mine = replica.ledger.leases.get(view.lease)
     reserved = max(view.reserved_tokens, mine.reserved_tokens if mine else 0)
-    replica.ledger.adopt(Reservation(view.lease, view.turn, view.session, reserved))
+    told = Reservation(view.lease, view.turn, view.session, replica.ledger.blocks(reserved))
+    if mine != told:
+        replica.ledger.adopt(told)
     _started(ctx, replica, view.lease, now)
 
 
@@ -172,6 +211,8 @@ def _started(ctx: Context, replica: Replica, lease: LeaseId, now: float) -> None
         if turn.lease not in other.granted:
             return
         other.take_back(turn.lease)
+        ctx.touch(other)
+    ctx.queue.leave(turn)
     turn.phase, turn.replica, turn.lease = Phase.RUNNING, replica.replica, lease
     turn.started_at, turn.committed = now, True
 
@@ -180,6 +221,7 @@ def settle(ctx: Context, replica: Replica) -> None:
     """Notes whether the front holds more than the forecast had room for; then nothing is granted there."""
     ledger = replica.ledger
     replica.surprised = ledger.free_tokens < 0 or ledger.free_slots < 0
+    ctx.touch(replica)
     ctx.dirty = True
 
 
@@ -187,6 +229,7 @@ def draining(ctx: Context, event: ReplicaDraining, now: float) -> None:
     replica = _booted(ctx, event.replica, event.boot)
     if replica is not None:
         replica.draining, replica.drain_asked = True, None
+        ctx.touch(replica)
 
 
 def gone(ctx: Context, event: ReplicaGone, now: float) -> None:
@@ -208,7 +251,7 @@ def silence(ctx: Context, replica: Replica, now: float) -> None:
 
 def remove(ctx: Context, replica: Replica, now: float) -> None:
     """Forgets a replica.  Its turns' gateways see their streams break and say so, or see them whole."""
-    ctx.state.replicas.pop(replica.replica, None)
+    ctx.state.drop(replica)
     for turn in ctx.state.turns.values():
         if turn.replica == replica.replica:
             turn.replica = None
@@ -247,6 +290,7 @@ def extension_asked(ctx: Context, event: ExtensionAsked, now: float) -> None:
     for session in chosen:
         evict(ctx, replica, session, event.cause)
     ledger.resize(event.lease, asked)
+    ctx.touch(replica)
     ctx.count("num_extensions")
     ctx.emit(Extend(replica.replica, replica.boot, event.lease, asked, event.cause))
 

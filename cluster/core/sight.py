@@ -5,8 +5,7 @@ from cluster.core.booking import held
 from cluster.core.context import Context
 from cluster.core.models import model_of
 from cluster.core.planned import planned
-from cluster.core.queue import in_order
-from cluster.core.state import Phase, Replica, State
+from cluster.core.state import Replica, State
 from cluster.core.view import (
     Counters,
     NodeView,
@@ -86,7 +85,7 @@ def _sessions(replica: Replica, now: float) -> list[SessionStatus]:
 
 
 def _queue(ctx: Context, now: float) -> tuple[WaitingTurn, ...]:
-    waiting = in_order(ctx.state.turns.values())
+    waiting = list(ctx.queue)
     estimates: dict[str, float] = {}
     for model in {turn.arrived.model for turn in waiting}:
         estimates |= estimate_queue(ctx, model, now)
@@ -101,5 +100,4 @@ def _queue(ctx: Context, now: float) -> tuple[WaitingTurn, ...]:
             tokens=need_of(turn, ctx.memory).tokens,
         )
         for position, turn in enumerate(waiting, start=1)
-        if turn.phase is Phase.WAITING
     )

@@ -6,7 +6,7 @@ from cluster.core.context import Context
 from cluster.core.ids import Cause
 from cluster.core.layout import Layout
 from cluster.core.lifecycle import Life, Stage
-from cluster.core.state import Deployment, Phase, Replica
+from cluster.core.state import Deployment, Replica
 
 SETTLED_S = 60.0
 """A model that became ready so long ago has started well: what fails then is counted anew."""
@@ -53,6 +53,7 @@ def released(ctx: Context, deployment: Deployment, now: float) -> None:
     life = _life(deployment)
     for replica in ctx.state.replicas_in(deployment.deployment):
         replica.draining = True
+        ctx.touch(replica)
     if life.stage in (Stage.LOADING, Stage.READY):
         count_failure(ctx, deployment, "the loader has lost it", now)
         life.closed_at = now
@@ -114,8 +115,7 @@ def is_busy(ctx: Context, deployment: Deployment) -> bool:
     """Whether turns of its model wait, or run there."""
     if any(replica.ledger.leases for replica in ctx.state.replicas_in(deployment.deployment)):
         return True
-    turns = ctx.state.turns.values()
-    return any(turn.phase is Phase.WAITING and turn.arrived.model == deployment.model for turn in turns)
+    return any(turn.arrived.model == deployment.model for turn in ctx.queue)
 
 
 def _follow_loading(ctx: Context, deployment: Deployment, life: Life, cause: Cause, now: float) -> None:
@@ -173,6 +173,7 @@ def _drain(ctx: Context, deployment: Deployment, cause: Cause) -> None:
     """Its fronts repeat until they have heard it: `replicas.report` says Drain again."""
     for replica in _answering(ctx, deployment):
         replica.draining, replica.drain_asked = True, cause
+        ctx.touch(replica)
         ctx.emit(Drain(replica.replica, replica.boot, cause))
 
 

@@ -14,14 +14,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from cluster.core.events import (
-    ReplicaReady,
-    TurnArrived,
-)
-from cluster.core.facts import Feature, Locality, Speed
-from cluster.core.ids import BootId, Cause, DeploymentId, GatewayId, LeaseId, NodeId, ReplicaId, TurnId
+from cluster.core.events import TurnArrived
+from cluster.core.facts import Locality
+from cluster.core.fleet import Fleet, Group, Homes, Replica
+from cluster.core.ids import BootId, DeploymentId, GatewayId, LeaseId, NodeId, ReplicaId, TurnId
 from cluster.core.layout import Layout, NodeFacts
-from cluster.core.ledger import Ledger
 from cluster.core.lifecycle import Life, Start
 
 
@@ -40,6 +37,7 @@ class Turn:
     when it began to wait, the last time.  `committed`: its client has, or may have, a 200.  `measured`: its
     prompt size is exact, or cannot be had.  `skipped_at`: since when later turns have gone before it.
     `lost_boots`: those that lost it, and when.
+    `stuck`: no replica of this group could take these prompt and output tokens at the last look.
     """
 
     arrived: TurnArrived
@@ -64,56 +62,11 @@ class Turn:
     num_lost: int = 0
     told_position: int = 0
     told_loading: tuple[str, int] = ("", 0)
+    stuck: tuple[int, int, Group] | None = None
 
     @property
     def turn(self) -> TurnId:
         return self.arrived.turn
-
-
-@dataclass(slots=True)
-class Replica:
-    """One replica as the router knows it.
-
-    `granted`: leases its front has not booked yet.  `growing`: leases that may outgrow their
-    reservation.  `surprised`: the front's book holds more than the forecast had room for.
-    `doubted`: it refused a grant or broke a stream off; nothing more until its front is heard again.
-    `drain_asked`: why it shall drain, until its front says that it does.
-    """
-
-    ready: ReplicaReady
-    ledger: Ledger
-    speed: Speed
-    last_seen: float
-    draining: bool = False
-    drain_asked: Cause | None = None
-    surprised: bool = False
-    doubted: bool = False
-    granted: dict[LeaseId, float] = field(default_factory=dict[LeaseId, float])
-    growing: set[LeaseId] = field(default_factory=set[LeaseId])
-
-    @property
-    def replica(self) -> ReplicaId:
-        return self.ready.replica
-
-    @property
-    def boot(self) -> BootId:
-        return self.ready.boot
-
-    def take_back(self, lease: LeaseId) -> None:
-        """Undoes a grant that the front never booked."""
-        self.ledger.leases.pop(lease, None)
-        self.granted.pop(lease, None)
-        self.growing.discard(lease)
-
-    def heard_again(self, now: float) -> None:
-        """After a silence nothing is known of its book but the grants that it may book yet; its boot and its
-        speed are the same."""
-        unseen = [self.ledger.leases[lease] for lease in self.granted]
-        self.ledger = Ledger(self.ready.capacity)
-        for reservation in unseen:
-            self.ledger.adopt(reservation)
-        self.growing.clear()
-        self.last_seen = now
 
 
 @dataclass(slots=True)
@@ -148,6 +101,7 @@ class Node:
 @dataclass(slots=True)
 class State:
     """`silent`: replicas that were given up for their silence; one report brings them back.
+    `deployments` change by `declare`, `replicas` by `add` and `drop` alone: `fleets` has them by model.
 
     `began_at`: when the first event came; `loader_at`: when the loader was first heard; `nodes_at`: when a
     node last came.  `foreign`: what the loader has and nobody declared.  `swaps`: of late, (when, seconds
@@ -165,29 +119,83 @@ class State:
     nodes_at: float = 0.0
     foreign: dict[DeploymentId, Layout] = field(default_factory=dict[DeploymentId, Layout])
     swaps: deque[tuple[float, float]] = field(default_factory=lambda: deque[tuple[float, float]](maxlen=64))
+    fleets: dict[str, Fleet] = field(default_factory=dict[str, Fleet])
+    homes: Homes = field(default_factory=Homes)
+    _in_deployment: dict[DeploymentId, dict[ReplicaId, Replica]] = field(
+        default_factory=dict[DeploymentId, dict[ReplicaId, Replica]]
+    )
+    _of_model: dict[str, list[Deployment]] = field(default_factory=dict[str, list[Deployment]])
+    _managed: list[Deployment] | None = None
 
     def age_s(self, now: float) -> float:
         """How long this router has been told anything."""
         return 0.0 if self.began_at is None else now - self.began_at
 
+    def declare(self, deployment: Deployment) -> None:
+        """A new deployment, or another of the same name."""
+        self.deployments[deployment.deployment] = deployment
+        self._of_model.clear()
+        self._managed = None
+
     def lives(self) -> list[Life]:
         """Of the managed deployments, in declared order."""
-        return [each.life for each in self.deployments.values() if each.life is not None]
+        return [each.life for each in self.managed() if each.life is not None]
+
+    def managed(self) -> list[Deployment]:
+        """Those that are loaded and unloaded here, in declared order."""
+        if self._managed is None:
+            self._managed = [each for each in self.deployments.values() if each.life is not None]
+        return self._managed
+
+    def deployments_of(self, model: str) -> list[Deployment]:
+        """In declared order."""
+        if not self._of_model:
+            for each in self.deployments.values():
+                self._of_model.setdefault(each.model, []).append(each)
+        return self._of_model.get(model, [])
 
     def preload_no_more(self) -> None:
         """What comes free is not filled by what nobody waits for."""
         for life in self.lives():
             life.preload = False
 
+    def add(self, replica: Replica) -> None:
+        self.replicas[replica.replica] = replica
+        self._in_deployment.setdefault(replica.ready.deployment, {})[replica.replica] = replica
+        self.fleet(replica.ready.model).enter(replica)
+
+    def drop(self, replica: Replica) -> None:
+        """Its idle sessions are nowhere any more."""
+        if self.replicas.pop(replica.replica, None) is None:
+            return
+        replica.ledger.forget_idle()
+        del self._in_deployment[replica.ready.deployment][replica.replica]
+        self.fleet(replica.ready.model).leave(replica)
+
+    def fleet(self, model: str) -> Fleet:
+        known = self.fleets.get(model)
+        if known is None:
+            known = self.fleets[model] = Fleet()
+        return known
+
     def replicas_in(self, deployment: DeploymentId) -> list[Replica]:
-        return [each for each in self.replicas.values() if each.ready.deployment == deployment]
+        return list(self._in_deployment.get(deployment, {}).values())
 
     def replicas_of(self, model: str) -> list[Replica]:
-        return [replica for replica in self.replicas.values() if replica.ready.model == model]
+        fleet = self.fleets.get(model)
+        return list(fleet.replicas.values()) if fleet is not None else []
+
+    def answers(self, model: str) -> bool:
+        """Whether a replica of this model is there."""
+        fleet = self.fleets.get(model)
+        return fleet is not None and bool(fleet.replicas)
+
+    def knows(self, model: str) -> bool:
+        return self.answers(model) or bool(self.deployments_of(model))
 
     def serves(self, model: str) -> bool:
         """Whether a turn for this model may wait here."""
-        return bool(self.localities(model))
+        return self.answers(model) or any(not each.failed for each in self.deployments_of(model))
 
     def localities(self, model: str) -> set[Locality]:
         """Where the model is, or will be, answered."""
@@ -203,12 +211,8 @@ class State:
         )
 
     def _to_run(self, model: str) -> list[Deployment]:
-        return [each for each in self.deployments.values() if each.model == model and not each.failed]
+        return [each for each in self.deployments_of(model) if not each.failed]
 
     def models(self) -> list[str]:
         declared = {each.model for each in self.deployments.values()}
         return sorted(declared | {replica.ready.model for replica in self.replicas.values()})
-
-
-def can_serve(replica: Replica, needs: frozenset[Feature]) -> bool:
-    return needs <= replica.ready.features

@@ -16,7 +16,6 @@ from cluster.core.events import (
 )
 from cluster.core.ids import LeaseId
 from cluster.core.learning import learn_speed
-from cluster.core.queue import in_order
 from cluster.core.state import Phase, Turn
 from cluster.core.waiting import refuse_at_once
 
@@ -39,6 +38,7 @@ def arrived(ctx: Context, event: TurnArrived, now: float) -> None:
     turn.measured = event.prompt_tokens is not None
     ctx.count("num_turns_arrived")
     ctx.state.turns[event.turn] = turn
+    ctx.queue.enter(turn)
     life.turn_arrived(ctx, event, now)
     if event.lease is not None:
         _runs_already(ctx, turn, event.lease)
@@ -47,8 +47,7 @@ def arrived(ctx: Context, event: TurnArrived, now: float) -> None:
     if error is not None:
         ctx.reject(turn, error, event.cause)
         return
-    others = [other for other in in_order(ctx.state.turns.values()) if other is not turn]
-    ctx.queue.join(turn, others, need_of(turn, ctx.memory).tokens)
+    ctx.queue.join(turn, need_of(turn, ctx.memory).tokens)
     ctx.dirty = True
 
 
@@ -61,6 +60,7 @@ def _told_again(ctx: Context, turn: Turn, event: TurnArrived, now: float) -> Non
 
 def _runs_already(ctx: Context, turn: Turn, lease: LeaseId) -> None:
     """A turn that an earlier router placed: its front has, or will have, told of the lease."""
+    ctx.queue.leave(turn)
     turn.phase, turn.lease = Phase.RUNNING, lease
     for replica in ctx.state.replicas.values():
         if lease in replica.ledger.leases:
@@ -103,13 +103,14 @@ def _learn_speed(ctx: Context, turn: Turn, event: TurnFinished, now: float) -> N
     replica = ctx.replica_of(turn)
     if replica is None or turn.started_at is None or turn.first_token_at is None or turn.num_lost:
         return
-    replica.speed = learn_speed(
+    speed = learn_speed(
         replica.speed,
         event.prompt_tokens - event.cached_tokens,
         turn.first_token_at - turn.started_at,
         event.completion_tokens - 1,
         now - turn.first_token_at,
     )
+    replica.learn(speed)
 
 
 def cancelled(ctx: Context, event: TurnCancelled, now: float) -> None:
@@ -131,6 +132,7 @@ def refused(ctx: Context, event: GrantRefused, now: float) -> None:
         replica.take_back(event.lease)
         replica.draining |= event.reason == DRAINING
         replica.doubted |= event.reason not in (DRAINING, ContextLengthExceeded.code)
+        ctx.touch(replica)
     if event.prompt_tokens is not None:
         turn.prompt_tokens, turn.measured = event.prompt_tokens, True
     ctx.requeue(turn, now)
@@ -144,11 +146,13 @@ def lost(ctx: Context, event: StreamLost, now: float) -> None:
     replica = ctx.replica_of(turn)
     if replica is not None and event.lease in replica.granted:
         replica.take_back(event.lease)
+        ctx.touch(replica)
     if not event.preempted:
         turn.num_lost += 1
         if replica is not None:
             turn.lost_boots[replica.boot] = now
             replica.doubted = True
+            ctx.touch(replica)
     error = _cannot_go_on(ctx, turn, event)
     if error is not None:
         ctx.reject(turn, error, event.cause)

@@ -7,17 +7,15 @@ from cluster.core.estimate import waits
 from cluster.core.expect import FRACTION_STEPS, expected_s, loading_stage, no_room
 from cluster.core.facts import Locality, Privacy
 from cluster.core.ids import Cause
-from cluster.core.queue import in_order
-from cluster.core.state import Phase, Turn
+from cluster.core.state import Turn
 
 
 def refuse_at_once(ctx: Context, turn: Turn, now: float) -> HearthError | None:
     """Why a turn that has just arrived is not even queued; None: it may wait."""
     if turn.committed:
         return None
-    known = ctx.state.models()
-    if turn.arrived.model not in known:
-        return ModelNotFound(turn.arrived.model, known)
+    if not ctx.state.knows(turn.arrived.model):
+        return ModelNotFound(turn.arrived.model, ctx.state.models())
     nowhere = _nowhere(ctx, turn, now)
     return Overloaded(nowhere) if nowhere else _queue_full(ctx, turn, now)
 
@@ -25,26 +23,22 @@ def refuse_at_once(ctx: Context, turn: Turn, now: float) -> HearthError | None:
 def _nowhere(ctx: Context, turn: Turn, now: float) -> str:
     """Why there is no replica for the turn and none will come; empty where there may be one."""
     model = turn.arrived.model
-    localities = ctx.state.localities(model)
-    if not localities:
-        failed = (each.failed for each in ctx.state.deployments.values() if each.model == model)
-        reason = next(failed, "")
+    if not ctx.state.serves(model):
+        reason = next((each.failed for each in ctx.state.deployments_of(model)), "")
         return (
             f"{model} could not be loaded: {reason}" if reason else f"nothing is left that could load {model}"
         )
-    if turn.arrived.privacy is Privacy.LOCAL_ONLY and Locality.LOCAL not in localities:
+    if turn.arrived.privacy is Privacy.LOCAL_ONLY and Locality.LOCAL not in ctx.state.localities(model):
         return f"no node of this home can answer {model}, and the turn may not leave it"
     return no_room(ctx, model, now).removesuffix(".")
 
 
 def _queue_full(ctx: Context, turn: Turn, now: float) -> HearthError | None:
-    waiting = [
-        other for other in ctx.state.turns.values() if other.phase is Phase.WAITING and other is not turn
-    ]
+    num_waiting = len(ctx.queue) - 1  # without this one
     tenant = turn.arrived.session.tenant
-    of_tenant = sum(other.arrived.session.tenant == tenant for other in waiting)
-    if len(waiting) >= ctx.limits.queue:
-        full = f"the queue is full ({len(waiting)} turns are waiting)"
+    of_tenant = sum(other.arrived.session.tenant == tenant for other in ctx.queue) - 1
+    if num_waiting >= ctx.limits.queue:
+        full = f"the queue is full ({num_waiting} turns are waiting)"
     elif of_tenant >= ctx.limits.queue_per_tenant:
         full = f"you have {of_tenant} turns waiting already"
     else:
@@ -55,19 +49,16 @@ def _queue_full(ctx: Context, turn: Turn, now: float) -> HearthError | None:
 
 def estimate_queue(ctx: Context, model: str, now: float) -> dict[str, float]:
     """Seconds until each waiting turn of this model gets a place, by turn."""
-    queue = [turn for turn in in_order(ctx.state.turns.values()) if turn.arrived.model == model]
-    turns, replicas = list(ctx.state.turns.values()), ctx.state.replicas_of(model)
-    estimates = waits(queue, turns, replicas, ctx.memory, now, expected_s(ctx, model, now))
+    queue, replicas = ctx.queue.of(model), ctx.state.replicas_of(model)
+    estimates = waits(queue, ctx.state.turns, replicas, ctx.memory, now, expected_s(ctx, model, now))
     return dict(zip((turn.turn for turn in queue), estimates, strict=True))
 
 
 def tell_waiting(ctx: Context, cause: Cause, now: float) -> None:
     """Tells waiting turns their position and estimate where it changed; refuses those beyond patience."""
-    waiting = in_order(ctx.state.turns.values())
-    for model in {turn.arrived.model for turn in waiting}:
+    for model in {turn.arrived.model for turn in ctx.queue}:
         estimates = estimate_queue(ctx, model, now)
-        of_model = [turn for turn in waiting if turn.arrived.model == model]
-        for position, turn in enumerate(of_model, start=1):
+        for position, turn in enumerate(ctx.queue.of(model), start=1):
             _tell(ctx, turn, position, estimates[turn.turn], cause, now)
 
 
