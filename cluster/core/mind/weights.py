@@ -1,0 +1,35 @@
+"""What weighs how much.  Each with what chose it: see docs/adr/0008."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """`harm_decoding`: of a second of prefill, for each answer that is being said there.
+
+    `age_s`: after so long a wait a turn counts half as long as it is.  `key_floor_s`: turns shorter than this
+    are alike.  `chunk_s`: of prefill, before another may go on.
+    `turns_ahead`: of the session, that its place decides about.  `busy_horizon_s`: who returns within it is a
+    neighbour.  `room_share`: of KV memory, beyond which the working set costs; `room_horizon_s`: who returns
+    within it belongs to that; `room_price`: seconds for each second that its prefill would take again.
+    `evict_horizon_s`: who returns within it misses what was evicted.
+    """
+
+    harm_decoding: float = 0.3
+    harm_overtaken: float = 1.0
+    age_s: float = 20.0
+    key_floor_s: float = 0.3
+    chunk_s: float = 1.0
+    turns_ahead: float = 8.0
+    busy_horizon_s: float = 60.0
+    neighbour: float = 0.3
+    room_share: float = 0.9
+    room_horizon_s: float = 600.0
+    room_price: float = 0.3
+    evict_horizon_s: float = 600.0
+    prefill_share: float = 0.7
+    decode_wait: float = 1.0
+    hold: float = 0.0
+
+
+DEFAULT = Weights()
