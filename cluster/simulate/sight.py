@@ -73,9 +73,7 @@ class Sight:
             output_tokens=self.expected.output_tokens(job.session),
             growth_tokens=self.expected.growth_tokens(job.session),
             waited_s=now - job.arrived_s,
-            nodes=frozenset(
-                name for name, each in self._engines.items() if each.node.holds(job.model, job.tokens)
-            ),
+            nodes=[name for name, each in self._engines.items() if each.node.holds(job.model, job.tokens)],
         )
 
     def nodes(self, wanted: set[str], now: float) -> list[NodeView]:

@@ -1,13 +1,14 @@
 """The price of each node for a turn, split into its terms, and the cheapest."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from cluster.core.mind.harm import evicted_s, running_bytes, turn_bytes
+from cluster.core.mind.harm import evicted_s, room_wait_s
 from cluster.core.mind.life import next_turns_s, room_s
 from cluster.core.mind.order import Key, key
-from cluster.core.mind.prices import token_s, turn_prefill_s
-from cluster.core.mind.views import NodeView, TurnView
+from cluster.core.mind.prices import token_s
+from cluster.core.mind.standing import Standing, turn_prefill_s
+from cluster.core.mind.views import TurnView
 from cluster.core.mind.weights import Weights
 
 
@@ -21,7 +22,7 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds.  The first four are the turn's own, the others are other turns'.
+    """Seconds.  The first three are the turn's own, the others are other turns'.
 
     `wait_s`: until its prefill begins.  `harm_s`: to those who wait or are answered there.  `evicted_s`: to
     those who sleep there.  `life_s`, `room_s`: what the place costs in turns to come.
@@ -37,7 +38,8 @@ class Cost:
 
     @property
     def total_s(self) -> float:
-        return sum(getattr(self, each.name) for each in fields(self))
+        own_s = self.wait_s + self.prefill_s + self.answer_s
+        return own_s + self.harm_s + self.evicted_s + self.life_s + self.room_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,58 +61,36 @@ class Choice:
 
 
 def choose(
-    turn: TurnView, nodes: Sequence[NodeView], ahead: Mapping[str, Sequence[Ahead]], weights: Weights
+    turn: TurnView, nodes: Sequence[Standing], ahead: Mapping[str, Sequence[Ahead]], weights: Weights
 ) -> Choice:
     """`nodes`: at least one, all of which could hold the turn.  `ahead`: by node, as it is meant so far."""
-    found = [Candidate(node.name, _cost(turn, node, ahead[node.name], weights)) for node in nodes]
+    found = [Candidate(each.node.name, _cost(turn, each, ahead[each.node.name], weights)) for each in nodes]
     return Choice(turn, sorted(found, key=lambda each: each.cost.total_s))
 
 
-def _cost(turn: TurnView, node: NodeView, ahead: Sequence[Ahead], weights: Weights) -> Cost:
-    own_s = turn_prefill_s(node, turn)
+def _cost(turn: TurnView, at: Standing, ahead: Sequence[Ahead], weights: Weights) -> Cost:
+    own_s = turn_prefill_s(at, turn)
     own_key = key(own_s, turn.waited_s, turn.kind, weights)
-    num_decoding = sum(each.is_decoding for each in node.running)
-    share = weights.prefill_share if num_decoding else 1.0
-    better_s = sum(each.left_s for each in ahead if each.key <= own_key) / share
-    num_overtaken = sum(each.key > own_key for each in ahead)
-    harm = weights.harm_overtaken * num_overtaken + weights.harm_decoding * num_decoding
+    share = weights.prefill_share if at.num_decoding else 1.0
+    better_s, num_overtaken = 0.0, 0
+    for other in ahead:
+        if other.key <= own_key:
+            better_s += other.left_s
+        else:
+            num_overtaken += 1
+    harm = weights.harm_overtaken * num_overtaken + weights.harm_decoding * at.num_decoding
     return Cost(
-        wait_s=max(better_s, room_wait_s(node, turn)),
+        wait_s=max(better_s / share, room_wait_s(at, turn)),
         prefill_s=own_s / share,
-        answer_s=_answer_s(node, turn),
+        answer_s=_answer_s(at, turn),
         harm_s=own_s * harm,
-        evicted_s=evicted_s(node, turn, weights),
-        life_s=next_turns_s(node, turn, weights),
-        room_s=room_s(node, turn, weights),
+        evicted_s=evicted_s(at, turn),
+        life_s=next_turns_s(at, turn, weights),
+        room_s=room_s(at, turn, weights),
     )
 
 
-def _answer_s(node: NodeView, turn: TurnView) -> float:
-    """Beside those that run there now, as far as they will be decoding still."""
-    pace = node.paces[turn.model]
-    batch_tokens = turn.tokens + sum(each.tokens for each in node.running)
-    return turn.output_tokens * token_s(pace, 1 + len(node.running), batch_tokens)
-
-
-def room_wait_s(node: NodeView, turn: TurnView) -> float:
-    """Until enough of those that run have ended for the turn to fit beside the others; 0: it fits."""
-    over_bytes = running_bytes(node) + turn_bytes(node, turn) - node.capacity_bytes
-    if over_bytes <= 0:
-        return 0.0
-    step_s = _step_s(node)
-    ends = sorted(
-        (each.left_prefill_s + each.left_tokens * step_s, each.tokens * node.paces[each.model].kv_bytes_per_token)
-        for each in node.running
-    )
-    ended_s = 0.0
-    for ended_s, freed_bytes in ends:
-        over_bytes -= freed_bytes
-        if over_bytes <= 0:
-            break
-    return ended_s
-
-
-def _step_s(node: NodeView) -> float:
-    """A token of those that run now."""
-    pace = node.paces[node.running[0].model]
-    return token_s(pace, len(node.running), sum(each.tokens for each in node.running))
+def _answer_s(at: Standing, turn: TurnView) -> float:
+    """Beside those that run there now."""
+    pace = at.node.paces[turn.model]
+    return turn.output_tokens * token_s(pace, 1 + len(at.node.running), turn.tokens + at.running_tokens)

@@ -1,43 +1,49 @@
-"""What placing a turn costs others: those who wait there, who are being answered, and who sleep there."""
+"""What placing a turn costs those who sleep there, and when it would fit beside those who run."""
 
 from cluster.core.mind.prices import prefill_s
-from cluster.core.mind.returns import returns_within
-from cluster.core.mind.views import NodeView, Resident, TurnView
-from cluster.core.mind.weights import Weights
+from cluster.core.mind.standing import Standing
+from cluster.core.mind.views import TurnView
 
 
-def running_bytes(node: NodeView) -> float:
-    return sum(each.tokens * node.paces[each.model].kv_bytes_per_token for each in node.running)
+def turn_bytes(at: Standing, turn: TurnView) -> float:
+    return turn.tokens * at.node.paces[turn.model].kv_bytes_per_token
 
 
-def turn_bytes(node: NodeView, turn: TurnView) -> float:
-    return turn.tokens * node.paces[turn.model].kv_bytes_per_token
-
-
-def returns(resident: Resident, horizon_s: float) -> float:
-    """The chance that what lies there is asked for within `horizon_s`."""
-    if resident.is_spare:
-        return 0.0
-    return 1.0 if resident.is_waited_for else returns_within(horizon_s, resident.idle_s)
-
-
-def evicted_s(node: NodeView, turn: TurnView, weights: Weights) -> float:
+def evicted_s(at: Standing, turn: TurnView) -> float:
     """Seconds of prefill that sleepers will pay again for the room that the turn takes."""
-    held = sum(
-        each.tokens * node.paces[each.model].kv_bytes_per_token
-        for each in node.residents
-        if each.session != turn.session
-    )
-    over_bytes = running_bytes(node) + turn_bytes(node, turn) + held - node.capacity_bytes
+    own = at.shares.get(turn.session)
+    held_bytes = at.held_bytes - (own.held_bytes if own else 0.0)
+    over_bytes = at.running_bytes + turn_bytes(at, turn) + held_bytes - at.node.capacity_bytes
     lost_s = 0.0
-    for each in node.residents:
-        if over_bytes <= 0:
-            break
-        if each.session == turn.session:
+    if over_bytes <= 0:
+        return lost_s
+    for session, share in at.shares.items():
+        if session == turn.session:
             continue
-        pace = node.paces[each.model]
+        each, pace = share.resident, at.node.paces[share.resident.model]
         lost_tokens = min(each.tokens, over_bytes / pace.kv_bytes_per_token)
         over_bytes -= lost_tokens * pace.kv_bytes_per_token
-        again_s = prefill_s(pace, each.tokens - lost_tokens, lost_tokens)
-        lost_s += returns(each, weights.evict_horizon_s) * again_s
+        lost_s += share.loss * prefill_s(pace, each.tokens - lost_tokens, lost_tokens)
+        if over_bytes <= 0:
+            break
     return lost_s
+
+
+def room_wait_s(at: Standing, turn: TurnView) -> float:
+    """Until enough of those that run have ended for the turn to fit beside the others; 0: it fits."""
+    over_bytes = at.running_bytes + turn_bytes(at, turn) - at.node.capacity_bytes
+    if over_bytes <= 0:
+        return 0.0
+    ended_s = 0.0
+    ends = sorted(
+        (
+            each.left_prefill_s + each.left_tokens * at.step_s,
+            each.tokens * at.node.paces[each.model].kv_bytes_per_token,
+        )
+        for each in at.node.running
+    )
+    for ended_s, freed_bytes in ends:
+        over_bytes -= freed_bytes
+        if over_bytes <= 0:
+            break
+    return ended_s

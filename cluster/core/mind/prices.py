@@ -1,6 +1,6 @@
 """Seconds of prefill and of an answer, at one node.  After the reference simulation's models of engines."""
 
-from cluster.core.mind.views import NodeView, Pace, TurnView
+from cluster.core.mind.views import Pace
 
 WEIGHTS_READ_CAP = 3
 """Sequences of a batch choose different experts, but beyond three the weights read grow little more."""
@@ -10,12 +10,6 @@ def prefill_s(pace: Pace, hit_tokens: float, new_tokens: float) -> float:
     """Of `new_tokens` behind `hit_tokens`, undisturbed."""
     depth = (hit_tokens + new_tokens / 2) / pace.depth_tokens
     return new_tokens / pace.prefill_tokens_per_s * (1 + depth)
-
-
-def turn_prefill_s(node: NodeView, turn: TurnView) -> float:
-    """Of what the node does not have of its prompt."""
-    hit_tokens = turn.hit_tokens(node)
-    return prefill_s(node.paces[turn.model], hit_tokens, turn.prompt_tokens - hit_tokens)
 
 
 def token_s(pace: Pace, batch: float, batch_tokens: float) -> float:

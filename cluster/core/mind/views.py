@@ -83,9 +83,6 @@ class NodeView:
     residents: Sequence[Resident] = ()
     watts: float = 0.0
 
-    def resident(self, session: str) -> Resident | None:
-        return next((each for each in self.residents if each.session == session), None)
-
 
 @dataclass(frozen=True, slots=True)
 class TurnView:
@@ -103,7 +100,7 @@ class TurnView:
     output_tokens: float
     growth_tokens: float
     waited_s: float
-    nodes: frozenset[str]
+    nodes: Sequence[str]
     tenant: str = ""
     kind: Kind = Kind.PERSON
 
@@ -111,8 +108,3 @@ class TurnView:
     def tokens(self) -> float:
         """What it will hold."""
         return self.prompt_tokens + self.output_tokens
-
-    def hit_tokens(self, node: NodeView) -> int:
-        """How much of its prompt lies there.  The last token is always computed anew."""
-        own = node.resident(self.session)
-        return min(own.tokens, self.kept_tokens, self.prompt_tokens - 1) if own else 0
