@@ -57,15 +57,15 @@ def simulate(
     """
     with speaking(as_json):
         from cluster.simulate.engine import DEVICES
-        from cluster.simulate.peers import PEERS
+        from cluster.simulate.policies import POLICIES
         from cluster.simulate.run import check_names, sessions_for
 
         names = (
-            list(PEERS)
+            list(POLICIES)
             if policies == "all"
             else list(dict.fromkeys(name.strip() for name in policies.split(",")))
         )
-        check_names("--policies", names, PEERS)
+        check_names("--policies", names, POLICIES)
         check_names("--device", [device], DEVICES)
         nodes = _lab(lab, add or [])
         with _lines(trace) as lines:

@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
-from cluster.core.mind.order import key
+from cluster.core.mind.order import Key, key
 from cluster.core.mind.plan import plan
-from cluster.core.mind.views import NodeView, TurnView
+from cluster.core.mind.views import Kind
 from cluster.core.mind.weights import DEFAULT, Weights
 from cluster.simulate.engine import Engine
 from cluster.simulate.job import Job
@@ -78,5 +78,7 @@ class ShortestFirst:
         wanted = self._policy.wanted()
         return sorted(idle, key=lambda session: session in wanted)
 
-    def _key(self, job: Job, now: float) -> tuple[int, float]:
-        return key(self._policy.sight.left_prefill_s(job), now - job.arrived_s, 0, self._policy.weights)
+    def _key(self, job: Job, now: float) -> Key:
+        return key(
+            self._policy.sight.left_prefill_s(job), now - job.arrived_s, Kind.PERSON, self._policy.weights
+        )

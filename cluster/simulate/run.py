@@ -8,7 +8,7 @@ from cluster.core.errors import InvalidField
 from cluster.simulate.engine import DEVICES
 from cluster.simulate.figures import Figures, figures_of
 from cluster.simulate.lab import Lab
-from cluster.simulate.peers import PEERS
+from cluster.simulate.policies import POLICIES
 from cluster.simulate.synthetic import synthetic_sessions
 from cluster.simulate.trace import Session
 from cluster.simulate.traces import read_agent_sessions
@@ -43,8 +43,8 @@ def sessions_for(lab: Lab, lines: Iterable[str] | None, where: str) -> list[Sess
 def run_policy(
     lab: Lab, device: str, policy: str, load: Load, told: Callable[[int], None] = lambda _: None
 ) -> Figures:
-    """`device`: a name of `DEVICES`; `policy`: of `PEERS`, its chance from the load's seed."""
-    return figures_of(World(lab, DEVICES[device], PEERS[policy](Random(load.seed)), load, told).run())
+    """`device`: a name of `DEVICES`; `policy`: of `POLICIES`, its chance from the load's seed."""
+    return figures_of(World(lab, DEVICES[device], POLICIES[policy](Random(load.seed)), load, told).run())
 
 
 def check_names(field: str, names: Sequence[str], known: Iterable[str]) -> None:

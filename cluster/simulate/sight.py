@@ -88,9 +88,7 @@ class Sight:
             capacity_bytes=engine.node.kv_bytes * self.believed(name).memory,
             paces=self._paces_of(engine),
             running=running,
-            residents=sorted(
-                self._residents(engine, wanted, now), key=lambda each: each.is_waited_for
-            ),
+            residents=sorted(self._residents(engine, wanted, now), key=lambda each: each.is_waited_for),
         )
 
     def _running(self, job: Job, now: float) -> Running:

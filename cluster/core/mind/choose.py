@@ -8,7 +8,7 @@ from cluster.core.mind.life import next_turns_s, room_s
 from cluster.core.mind.order import Key, key
 from cluster.core.mind.prices import token_s
 from cluster.core.mind.standing import Standing, turn_prefill_s
-from cluster.core.mind.views import TurnView
+from cluster.core.mind.views import Kind, TurnView
 from cluster.core.mind.weights import Weights
 
 
@@ -25,7 +25,8 @@ class Cost:
     """Seconds.  The first three are the turn's own, the others are other turns'.
 
     `wait_s`: until its prefill begins.  `harm_s`: to those who wait or are answered there.  `evicted_s`: to
-    those who sleep there.  `life_s`, `room_s`: what the place costs in turns to come.
+    those who sleep there.  `life_s`, `room_s`: what the place costs in turns to come.  `energy_s`: of
+    background turns alone; nobody waits for it.
     """
 
     wait_s: float
@@ -35,11 +36,12 @@ class Cost:
     evicted_s: float
     life_s: float
     room_s: float
+    energy_s: float
 
     @property
     def total_s(self) -> float:
         own_s = self.wait_s + self.prefill_s + self.answer_s
-        return own_s + self.harm_s + self.evicted_s + self.life_s + self.room_s
+        return own_s + self.harm_s + self.evicted_s + self.life_s + self.room_s + self.energy_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +63,26 @@ class Choice:
 
 
 def choose(
-    turn: TurnView, nodes: Sequence[Standing], ahead: Mapping[str, Sequence[Ahead]], weights: Weights
+    turn: TurnView,
+    nodes: Sequence[Standing],
+    ahead: Mapping[str, Sequence[Ahead]],
+    num_theirs: int,
+    weights: Weights,
 ) -> Choice:
-    """`nodes`: at least one, all of which could hold the turn.  `ahead`: by node, as it is meant so far."""
-    found = [Candidate(each.node.name, _cost(turn, each, ahead[each.node.name], weights)) for each in nodes]
+    """`nodes`: at least one, all of which could hold the turn.  `ahead`: by node, as it is meant so far.
+
+    `num_theirs`: turns of its tenant that run now.
+    """
+    found = [
+        Candidate(each.node.name, _cost(turn, each, ahead[each.node.name], num_theirs, weights))
+        for each in nodes
+    ]
     return Choice(turn, sorted(found, key=lambda each: each.cost.total_s))
 
 
-def _cost(turn: TurnView, at: Standing, ahead: Sequence[Ahead], weights: Weights) -> Cost:
+def _cost(turn: TurnView, at: Standing, ahead: Sequence[Ahead], num_theirs: int, weights: Weights) -> Cost:
     own_s = turn_prefill_s(at, turn)
-    own_key = key(own_s, turn.waited_s, turn.kind, weights)
+    own_key = key(own_s, turn.waited_s, turn.kind, weights, num_theirs)
     share = weights.prefill_share if at.num_decoding else 1.0
     better_s, num_overtaken = 0.0, 0
     for other in ahead:
@@ -78,16 +90,23 @@ def _cost(turn: TurnView, at: Standing, ahead: Sequence[Ahead], weights: Weights
             better_s += other.left_s
         else:
             num_overtaken += 1
+    answer_s = _answer_s(at, turn)
     harm = weights.harm_overtaken * num_overtaken + weights.harm_decoding * at.num_decoding
     return Cost(
         wait_s=max(better_s / share, room_wait_s(at, turn)),
         prefill_s=own_s / share,
-        answer_s=_answer_s(at, turn),
+        answer_s=answer_s,
         harm_s=own_s * harm,
         evicted_s=evicted_s(at, turn),
         life_s=next_turns_s(at, turn, weights),
         room_s=room_s(at, turn, weights),
+        energy_s=_energy_s(at, turn, own_s + answer_s, weights),
     )
+
+
+def _energy_s(at: Standing, turn: TurnView, work_s: float, weights: Weights) -> float:
+    is_background = turn.kind is Kind.BACKGROUND
+    return at.node.watts * work_s * weights.energy_s_per_joule if is_background else 0.0
 
 
 def _answer_s(at: Standing, turn: TurnView) -> float:

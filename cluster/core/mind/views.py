@@ -19,8 +19,8 @@ class Kind(IntEnum):
 class Pace:
     """How fast one node serves one model.
 
-    A token at depth d takes (1 + d / depth_tokens) / prefill_tokens_per_s.  A step of the batch takes `step_s`,
-    `weights_s` for each of its first sequences, and `kv_s_per_token` for each of their tokens.
+    A token at depth d takes (1 + d / depth_tokens) / prefill_tokens_per_s.  A step of the batch takes
+    `step_s`, `weights_s` for each of its first sequences, and `kv_s_per_token` for each of their tokens.
     """
 
     prefill_tokens_per_s: float
@@ -33,9 +33,10 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A turn that has begun at a node.
+    """A turn that has been placed at a node.
 
-    `tokens`: what it will hold.  `left_prefill_s`: 0 while it decodes.  `left_tokens`: expected, of its answer.
+    `tokens`: what it will hold.  `left_prefill_s`: 0 while it decodes.
+    `left_tokens`: of its answer, as expected.
     """
 
     turn: int
@@ -46,6 +47,7 @@ class Running:
     left_tokens: float
     waited_s: float
     kind: Kind = Kind.PERSON
+    tenant: str = ""
 
     @property
     def is_decoding(self) -> bool:
@@ -73,7 +75,7 @@ class Resident:
 class NodeView:
     """`paces`: of the models it serves.  `residents`: those that lose memory first come first.
 
-    `queued`: turns placed there that have not begun.  `watts`: beyond idle, while it works.
+    `watts`: beyond idle, while it works.
     """
 
     name: str

@@ -13,23 +13,24 @@ class Weights:
     neighbour.  `room_share`: of KV memory, beyond which the working set costs; `room_horizon_s`: who returns
     within it belongs to that; `room_price`: seconds for each second that its prefill would take again.
     `evict_horizon_s`: who returns within it misses what was evicted.
+    `prefill_share`: of its speed, that prefill keeps while answers are being said.
+    `energy_s_per_joule`: what background turns pay for it.
     """
 
-    harm_decoding: float = 0.3
+    harm_decoding: float = 1.0
     harm_overtaken: float = 1.0
     age_s: float = 20.0
     key_floor_s: float = 0.3
     chunk_s: float = 1.0
-    turns_ahead: float = 8.0
+    turns_ahead: float = 3.0
     busy_horizon_s: float = 60.0
     neighbour: float = 0.3
     room_share: float = 0.9
     room_horizon_s: float = 600.0
-    room_price: float = 0.3
+    room_price: float = 2.0
     evict_horizon_s: float = 600.0
     prefill_share: float = 0.7
-    decode_wait: float = 1.0
-    hold: float = 0.0
+    energy_s_per_joule: float = 0.01
 
 
 DEFAULT = Weights()
