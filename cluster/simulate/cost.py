@@ -10,11 +10,12 @@ from random import Random
 
 from cluster.core.mind.order import Key, key
 from cluster.core.mind.plan import plan
+from cluster.core.mind.rehearse import rehearsals
 from cluster.core.mind.views import Kind
 from cluster.core.mind.weights import DEFAULT, Weights
 from cluster.simulate.engine import Engine
 from cluster.simulate.job import Job
-from cluster.simulate.policy import Arrived, Event, Place
+from cluster.simulate.policy import Arrived, Event, Finished, Order, Place, Rehearse
 from cluster.simulate.sight import EXACT, Belief, Sight
 
 
@@ -27,21 +28,37 @@ class Cost:
         self,
         chance: Random,
         weights: Weights = DEFAULT,
+        *,
+        rehearses: bool = False,
         belief: Callable[[str, Random], Belief] = lambda *_: EXACT,
     ) -> None:
         self.orders = ShortestFirst(self)
         self.sight = Sight(chance, belief)
         self.weights = weights
+        self._rehearses = rehearses
         self._waiting: dict[int, Job] = {}
 
-    def handle(self, event: Event, engines: Mapping[str, Engine], now: float) -> Sequence[Place]:
+    def handle(self, event: Event, engines: Mapping[str, Engine], now: float) -> Sequence[Order]:
         self.sight.see(event, engines, now)
         match event:
             case Arrived(job):
                 self._waiting[job.number] = job
             case _:
                 pass
-        return self._place(now)
+        placed = self._place(now)
+        if self._rehearses and not placed and isinstance(event, Finished):
+            return self._rehearse(now)
+        return placed
+
+    def _rehearse(self, now: float) -> list[Rehearse]:
+        free = self.sight.free()
+        if not free:
+            return []
+        thinkers, nodes = self.sight.thinkers(self.wanted(), now), self.sight.nodes(self.wanted(), now)
+        return [
+            Rehearse(self.sight.rehearsed(each.turn.session, each.node, now), each.node)
+            for each in rehearsals(thinkers, nodes, free, self.weights)
+        ]
 
     def _place(self, now: float) -> list[Place]:
         """One after the other: each changes what the rest see."""

@@ -7,5 +7,9 @@ from cluster.simulate.cost import Cost
 from cluster.simulate.peers import PEERS
 from cluster.simulate.policy import Policy
 
-POLICIES: Mapping[str, Callable[[Random], Policy]] = {"cost": Cost, **PEERS}
+POLICIES: Mapping[str, Callable[[Random], Policy]] = {
+    "cost": Cost,
+    "cost-rehearsing": lambda chance: Cost(chance, rehearses=True),
+    **PEERS,
+}
 """Each made anew for a run, with its own source of chance."""

@@ -61,13 +61,27 @@ class Place:
     node: str
 
 
+@dataclass(frozen=True, slots=True)
+class Rehearse:
+    """This node, where nothing runs, prefills what a session will want, as `job`, which has no answer.
+
+    It ends when a turn is placed there, or when the session's own turn comes.
+    """
+
+    job: Job
+    node: str
+
+
+Order = Place | Rehearse
+
+
 class Policy(Protocol):
     """`orders`: in which order all nodes work."""
 
     @property
     def orders(self) -> Orders: ...
 
-    def handle(self, event: Event, engines: Mapping[str, Engine], now: float) -> Sequence[Place]: ...
+    def handle(self, event: Event, engines: Mapping[str, Engine], now: float) -> Sequence[Order]: ...
 
     @property
     def wake_s(self) -> float:

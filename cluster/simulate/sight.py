@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from cluster.core.mind.expect import Expectations
+from cluster.core.mind.rehearse import Thinker
 from cluster.core.mind.views import NodeView, Pace, Resident, Running, TurnView
 from cluster.simulate.engine import Engine
 from cluster.simulate.job import Job
@@ -32,6 +33,8 @@ class Sight:
         self._paces: dict[str, dict[str, Pace]] = {}
         self._models: dict[str, Model] = {}
         self._engines: Mapping[str, Engine] = {}
+        self._rehearsed: dict[str, str] = {}
+        self._homes: dict[str, str] = {}
         self._last: dict[str, tuple[Job, float]] = {}
 
     def see(self, event: Event, engines: Mapping[str, Engine], now: float) -> None:
@@ -52,6 +55,7 @@ class Sight:
         is_rewritten = growth is None or growth < 0 or job.kept_tokens < job.input_tokens / 2
         self.expected.learn(job.session, job.output_tokens, None if is_rewritten else growth)
         self._last[job.session] = job, now
+        self._rehearsed.pop(job.session, None)
 
     def believed(self, node: str) -> Belief:
         if node not in self._beliefs:
@@ -76,13 +80,46 @@ class Sight:
             nodes=[name for name, each in self._engines.items() if each.node.holds(job.model, job.tokens)],
         )
 
+    def thinkers(self, away: set[str], now: float) -> list[Thinker]:
+        """Sessions of whom something lies somewhere and nothing waits or runs.  `away`: those that wait."""
+        busy = away | {job.session for engine in self._engines.values() for job in engine.jobs}
+        there = {session for engine in self._engines.values() for session in engine.memory.idle}
+        return [self._thinker(session, now) for session in sorted(there - busy)]
+
+    def _thinker(self, session: str, now: float) -> Thinker:
+        job, last_s = self._last[session]
+        growth, output = self.expected.growth_tokens(session), self.expected.output_tokens(session)
+        turn = TurnView(
+            turn=-1,
+            session=session,
+            model=job.model.name,
+            prompt_tokens=job.tokens + max(1, int(growth - output)),
+            kept_tokens=job.tokens,
+            output_tokens=output,
+            growth_tokens=growth,
+            waited_s=0.0,
+            nodes=[name for name, each in self._engines.items() if each.node.holds(job.model, job.tokens)],
+        )
+        return Thinker(turn, now - last_s)
+
+    def rehearsed(self, session: str, node: str, now: float) -> Job:
+        """The session's context as a job without an answer."""
+        job, _ = self._last[session]
+        self._rehearsed[session] = node
+        return Job(-1, session, job.model, job.tokens, 0, job.tokens, now)
+
+    def free(self) -> list[str]:
+        """Nodes with nothing to do."""
+        return [name for name, engine in self._engines.items() if not engine.jobs]
+
     def nodes(self, wanted: set[str], now: float) -> list[NodeView]:
         """`wanted`: sessions whose next turn waits."""
+        self._find_homes()
         return [self._node(engine, wanted, now) for engine in self._engines.values()]
 
     def _node(self, engine: Engine, wanted: set[str], now: float) -> NodeView:
         name = engine.node.name
-        running = [self._running(job, now) for job in engine.jobs]
+        running = [self._running(job, now) for job in engine.jobs if job is not engine.rehearsal]
         return NodeView(
             name=name,
             capacity_bytes=engine.node.kv_bytes * self.believed(name).memory,
@@ -90,6 +127,16 @@ class Sight:
             running=running,
             residents=sorted(self._residents(engine, wanted, now), key=lambda each: each.is_waited_for),
         )
+
+    def _find_homes(self) -> None:
+        """Where most of each session lies; of equals, where it was rehearsed."""
+        best: dict[str, tuple[int, bool, str]] = {}
+        for name, engine in self._engines.items():
+            for session in engine.memory.idle:
+                is_latest = self._rehearsed.get(session, self._last[session][0].node) == name
+                copy = (engine.memory.resident_tokens(session), is_latest, name)
+                best[session] = max(best.get(session, copy), copy)
+        self._homes = {session: name for session, (_, _, name) in best.items()}
 
     def _running(self, job: Job, now: float) -> Running:
         expected = self.expected.output_tokens(job.session)
@@ -117,7 +164,7 @@ class Sight:
                 idle_s=now - last_s,
                 growth_tokens=self.expected.growth_tokens(session),
                 is_waited_for=session in wanted,
-                is_spare=job.node != engine.node.name,
+                is_spare=self._homes[session] != engine.node.name,
             )
 
     def _paces_of(self, engine: Engine) -> dict[str, Pace]:

@@ -15,7 +15,7 @@ from cluster.core.errors import InvalidField
 from cluster.simulate.engine import Device, Engine
 from cluster.simulate.job import Job
 from cluster.simulate.lab import Lab
-from cluster.simulate.policy import Arrived, Began, Event, Finished, Place, Policy, SaidFirst, Woke
+from cluster.simulate.policy import Arrived, Began, Event, Finished, Place, Policy, Rehearse, SaidFirst, Woke
 from cluster.simulate.trace import Session, Turn
 
 START_WITHIN_S = 600.0
@@ -118,6 +118,7 @@ class World:
             raise InvalidField("sessions", problem, "Leave out what is longer, or add memory.")
         self._num_arrived += 1
         for engine in self.engines.values():
+            engine.end_rehearsal(self.now, job.session)
             engine.cut(job.session, job.kept_tokens)
         self._tell(Arrived(job))
 
@@ -146,8 +147,12 @@ class World:
     def _tell(self, event: Event) -> None:
         for engine in self.engines.values():
             engine.advance(self.now)
-        for placed in self.policy.handle(event, self.engines, self.now):
-            self._place(placed)
+        for order in self.policy.handle(event, self.engines, self.now):
+            match order:
+                case Place():
+                    self._place(order)
+                case Rehearse(job, node):
+                    self.engines[node].rehearse(job, self.now)
 
     def _place(self, placed: Place) -> None:
         engine = self.engines[placed.node]

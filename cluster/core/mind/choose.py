@@ -80,6 +80,11 @@ def choose(
     return Choice(turn, sorted(found, key=lambda each: each.cost.total_s))
 
 
+def price(turn: TurnView, at: Standing, weights: Weights) -> float:
+    """Seconds in all, were nobody else waiting."""
+    return _cost(turn, at, (), 0, weights).total_s
+
+
 def _cost(turn: TurnView, at: Standing, ahead: Sequence[Ahead], num_theirs: int, weights: Weights) -> Cost:
     own_s = turn_prefill_s(at, turn)
     own_key = key(own_s, turn.waited_s, turn.kind, weights, num_theirs)

@@ -15,6 +15,8 @@ class Weights:
     `evict_horizon_s`: who returns within it misses what was evicted.
     `prefill_share`: of its speed, that prefill keeps while answers are being said.
     `energy_s_per_joule`: what background turns pay for it.
+    `rehearsal_horizon_s`: who returns within it is worth a rehearsal; `rehearsal_price`: least gain, for each
+    second of its prefill.
     """
 
     harm_decoding: float = 1.0
@@ -31,6 +33,8 @@ class Weights:
     evict_horizon_s: float = 600.0
     prefill_share: float = 0.7
     energy_s_per_joule: float = 0.01
+    rehearsal_horizon_s: float = 600.0
+    rehearsal_price: float = 0.1
 
 
 DEFAULT = Weights()
