@@ -90,10 +90,8 @@ class ShortestFirst:
     def chunk_s(self, job: Job) -> float:
         return self._policy.weights.chunk_s
 
-    def victims(self, idle: Sequence[str], now: float) -> Iterable[str]:
-        """Whose next turn waits already goes last."""
-        wanted = self._policy.wanted()
-        return sorted(idle, key=lambda session: session in wanted)
+    def victims(self, job: Job, idle: Sequence[str], now: float) -> Iterable[str]:
+        return self._policy.sight.ranked(job.node, idle, self._policy.wanted())
 
     def _key(self, job: Job, now: float) -> Key:
         return key(

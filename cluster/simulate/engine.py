@@ -163,7 +163,7 @@ class Engine:
         self.waiting.remove(job)
         is_new = not job.has_started
         if is_new:
-            job.hit_tokens = self.memory.begin(job, lambda idle: self._orders.victims(idle, self._now))
+            job.hit_tokens = self.memory.begin(job, lambda idle: self._orders.victims(job, idle, self._now))
             new_tokens = job.input_tokens - job.hit_tokens
             job.prefill_s = job.left_s = self.node.prefill_s(job.model, job.hit_tokens, new_tokens)
             job.started_s = self._now

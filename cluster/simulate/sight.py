@@ -1,6 +1,6 @@
 """What a router sees of the engines: the views of `cluster.core.mind`, with beliefs that may be wrong."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -125,8 +125,15 @@ class Sight:
             capacity_bytes=engine.node.kv_bytes * self.believed(name).memory,
             paces=self._paces_of(engine),
             running=running,
-            residents=sorted(self._residents(engine, wanted, now), key=lambda each: each.is_waited_for),
+            residents=[
+                self._resident(engine, session, wanted, now)
+                for session in self.ranked(name, engine.memory.idle, wanted)
+            ],
         )
+
+    def ranked(self, node: str, idle: Sequence[str], wanted: set[str]) -> Sequence[str]:
+        """In the order in which they lose memory there: copies of what lies elsewhere first, wanted last."""
+        return sorted(idle, key=lambda each: 2 if each in wanted else self._homes.get(each, node) == node)
 
     def _find_homes(self) -> None:
         """Where most of each session lies; of equals, where it was rehearsed."""
@@ -153,19 +160,17 @@ class Sight:
             waited_s=now - job.arrived_s,
         )
 
-    def _residents(self, engine: Engine, wanted: set[str], now: float) -> Iterable[Resident]:
-        for session in engine.memory.idle:
-            job, last_s = self._last[session]
-            tokens = engine.memory.resident_tokens(session)
-            yield Resident(
-                session=session,
-                model=job.model.name,
-                tokens=tokens,
-                idle_s=now - last_s,
-                growth_tokens=self.expected.growth_tokens(session),
-                is_waited_for=session in wanted,
-                is_spare=self._homes[session] != engine.node.name,
-            )
+    def _resident(self, engine: Engine, session: str, wanted: set[str], now: float) -> Resident:
+        job, last_s = self._last[session]
+        return Resident(
+            session=session,
+            model=job.model.name,
+            tokens=engine.memory.resident_tokens(session),
+            idle_s=now - last_s,
+            growth_tokens=self.expected.growth_tokens(session),
+            is_waited_for=session in wanted,
+            is_spare=self._homes[session] != engine.node.name,
+        )
 
     def _paces_of(self, engine: Engine) -> dict[str, Pace]:
         node = engine.node

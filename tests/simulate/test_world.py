@@ -13,7 +13,7 @@ from cluster.simulate.job import Job
 from cluster.simulate.lab import FIVE_NODES, TWO_STUDIOS_3090, Lab
 from cluster.simulate.orders import Orders, Stock
 from cluster.simulate.peers import PEERS
-from cluster.simulate.policy import Arrived, Event, Place, Policy, Woke
+from cluster.simulate.policy import Arrived, Event, Order, Place, Policy, Woke
 from cluster.simulate.run import sessions_for
 from cluster.simulate.trace import Session, Turn
 from cluster.simulate.world import Load, World
@@ -38,7 +38,7 @@ class Watched:
     def orders(self) -> Orders:
         return self.policy.orders
 
-    def handle(self, event: Event, engines: Mapping[str, Engine], now: float) -> Sequence[Place]:
+    def handle(self, event: Event, engines: Mapping[str, Engine], now: float) -> Sequence[Order]:
         self.events.append(type(event).__name__)
         for engine in engines.values():
             memory = engine.memory
