@@ -5,13 +5,13 @@ from collections import deque
 from dataclasses import dataclass, field
 
 FIRST_OUTPUT_TOKENS = 400.0
-"""Before any answer was seen.  Of 396 public agent sessions, about the mean."""
+"""Before any answer was seen.  The mean of 6,000 turns of public agent sessions was 454."""
 
 FIRST_GROWTH_TOKENS = 1500.0
-"""The same, of what a turn adds, its answer included."""
+"""The same, of what a turn adds, its answer included; our choice, of the order of their prompts' growth."""
 
 OWN_WEIGHT = 4
-"""So many turns of all sessions count beside a session's own."""
+"""So many turns of all sessions count beside a session's own; our choice."""
 
 NUM_KEPT = 500
 """Of the latest answers of all."""

@@ -1,4 +1,8 @@
-"""What weighs how much.  Each with what chose it: see docs/adr/0008."""
+"""What weighs how much.
+
+Harm, turns ahead and the price of room were chosen by simulation: docs/adr/0008 has their neighbours too.
+Ageing, chunks and 90 % of the room are those of an earlier simulation.  All others are our choice.
+"""
 
 from dataclasses import dataclass
 
