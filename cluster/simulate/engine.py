@@ -47,6 +47,8 @@ class Engine:
         self.prefilling: Job | None = None
         self.decoding: list[Job] = []
         self.next_s = math.inf
+        self.rehearsal: Job | None = None
+        self.rehearsed_s = 0.0
         self._orders = orders
         self._chunk_left_s = 0.0
         self._now = 0.0
@@ -71,7 +73,8 @@ class Engine:
         return self.node.prefill_s(job.model, hit_tokens, job.input_tokens - hit_tokens)
 
     def submit(self, job: Job, now: float) -> list[Job]:
-        """Returns the jobs whose prefill begins with it."""
+        """Returns the jobs whose prefill begins with it.  A rehearsal makes way."""
+        self.end_rehearsal(now)
         self.advance(now)
         job.node = self.node.name
         self.waiting.append(job)
@@ -83,6 +86,30 @@ class Engine:
         self.waiting.remove(job)
         job.node = ""
         return self._go_on()
+
+    def rehearse(self, job: Job, now: float) -> None:
+        """Prefills a prompt ahead of its turn, at a node where nothing runs.  `job` has no answer."""
+        if self.jobs or not self.memory.fits(job):
+            return
+        self.advance(now)
+        job.node = self.node.name
+        self.rehearsal = job
+        self.waiting.append(job)
+        self._go_on()
+
+    def end_rehearsal(self, now: float, session: str | None = None) -> None:
+        """Its end, or that of this session's: what is done of it stays resident."""
+        job = self.rehearsal
+        if job is None or (session is not None and job.session != session):
+            return
+        self.advance(now)
+        passed_s = job.prefill_s - max(job.left_s, 0.0)
+        self.rehearsed_s += passed_s
+        done_tokens = self.real.prefilled_tokens(job.model, job.hit_tokens, passed_s)
+        self.memory.stop(job, min(job.hit_tokens + done_tokens, job.input_tokens))
+        self.rehearsal = self.prefilling = None
+        self.waiting = [each for each in self.waiting if each is not job]
+        self._go_on()
 
     def cut(self, session: str, tokens: int) -> None:
         self.memory.cut(session, tokens)
@@ -114,6 +141,10 @@ class Engine:
         if job.left_s > self._chunk_left_s:
             self.waiting.insert(0, job)
             return []
+        if job is self.rehearsal:
+            self.prefilling = job
+            self.end_rehearsal(self._now)
+            return []
         job.left_s = 0.0
         job.first_token_s = self._now
         job.left_tokens = job.output_tokens - 1.0
@@ -139,12 +170,12 @@ class Engine:
         self.waiting.remove(job)
         is_new = not job.has_started
         if is_new:
-            job.hit_tokens = self.memory.begin(job, lambda idle: self._orders.victims(idle, self._now))
+            job.hit_tokens = self.memory.begin(job, lambda idle: self._orders.victims(job, idle, self._now))
             new_tokens = job.input_tokens - job.hit_tokens
             job.prefill_s = job.left_s = self.real.prefill_s(job.model, job.hit_tokens, new_tokens)
             job.started_s = self._now
         self.prefilling, self._chunk_left_s = job, self._orders.chunk_s(job)
-        return [job] if is_new else []
+        return [job] if is_new and job is not self.rehearsal else []
 
     def _fits(self, job: Job) -> bool:
         return job.has_started or self.memory.fits(job)

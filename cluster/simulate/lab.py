@@ -15,6 +15,7 @@
 A field beside `machine` wins over the table.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -59,6 +60,12 @@ class Node:
         """Seconds to prefill `new_tokens` behind `hit_tokens`, undisturbed."""
         depth = (hit_tokens + new_tokens / 2) / PREFILL_DEPTH_TOKENS
         return new_tokens / self.prefill_tokens_per_s[model.name] * (1 + depth)
+
+    def prefilled_tokens(self, model: Model, hit_tokens: int, passed_s: float) -> int:
+        """How many tokens behind `hit_tokens` a prefill of so many seconds has done."""
+        slow = 1 + hit_tokens / PREFILL_DEPTH_TOKENS
+        work = 2 * passed_s * self.prefill_tokens_per_s[model.name] / PREFILL_DEPTH_TOKENS
+        return int(PREFILL_DEPTH_TOKENS * (math.sqrt(slow * slow + work) - slow))
 
     def holds(self, model: Model, tokens: int) -> bool:
         """Whether it serves the model and could hold so much of it, empty."""

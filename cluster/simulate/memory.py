@@ -53,6 +53,11 @@ class Memory:
         self.running_bytes -= job.kv_bytes
         self._set(job.session, job.model, job.tokens)
 
+    def stop(self, job: Job, tokens: int) -> None:
+        """The job ends early: so much of its prompt stays."""
+        self.running_bytes -= job.kv_bytes
+        self._set(job.session, job.model, tokens)
+
     def _shorten(self, session: str, by_bytes: float) -> None:
         model, tokens = self._idle[session]
         self._set(session, model, max(0, tokens - int(-(-by_bytes // model.kv_bytes_per_token))))

@@ -21,8 +21,8 @@ class Orders(Protocol):
         """Seconds of undisturbed prefill until `next` is asked again."""
         ...
 
-    def victims(self, idle: Sequence[str], now: float) -> Iterable[str]:
-        """Sessions in the order in which they lose their tails.
+    def victims(self, job: Job, idle: Sequence[str], now: float) -> Iterable[str]:
+        """Sessions in the order in which they lose their tails, for `job` to begin on its node.
 
         `idle`: none of their turns runs, the longest unused first.  Its next turn may wait here.
         """
@@ -41,5 +41,5 @@ class Stock:
     def chunk_s(self, job: Job) -> float:
         return math.inf
 
-    def victims(self, idle: Sequence[str], now: float) -> Iterable[str]:
+    def victims(self, job: Job, idle: Sequence[str], now: float) -> Iterable[str]:
         return idle

@@ -69,7 +69,18 @@ class Evict:
     node: str
 
 
-Order = Place | Evict
+@dataclass(frozen=True, slots=True)
+class Rehearse:
+    """This node, where nothing runs, prefills what a session will want, as `job`, which has no answer.
+
+    It ends when a turn is placed there, or when the session's own turn comes.
+    """
+
+    job: Job
+    node: str
+
+
+Order = Place | Evict | Rehearse
 
 
 class Policy(Protocol):

@@ -15,7 +15,18 @@ from cluster.core.errors import InvalidField
 from cluster.simulate.engine import Device, Engine
 from cluster.simulate.job import Job
 from cluster.simulate.lab import Lab, Node
-from cluster.simulate.policy import Arrived, Began, Event, Evict, Finished, Place, Policy, SaidFirst, Woke
+from cluster.simulate.policy import (
+    Arrived,
+    Began,
+    Event,
+    Evict,
+    Finished,
+    Place,
+    Policy,
+    Rehearse,
+    SaidFirst,
+    Woke,
+)
 from cluster.simulate.trace import Session, Turn
 
 START_WITHIN_S = 600.0
@@ -147,6 +158,7 @@ class World:
             raise InvalidField("sessions", problem, "Leave out what is longer, or add memory.")
         self._num_arrived += 1
         for engine in self.engines.values():
+            engine.end_rehearsal(self.now, job.session)
             engine.cut(job.session, job.kept_tokens)
         self._tell(Arrived(job))
 
@@ -172,6 +184,8 @@ class World:
                     self._place(order)
                 case Evict(session, node):
                     self.engines[node].cut(session, 0)
+                case Rehearse(job, node):
+                    self.engines[node].rehearse(job, self.now)
 
     def _place(self, placed: Place) -> None:
         engine = self.engines[placed.node]

@@ -23,7 +23,7 @@ class ShortestInChunks:
     def chunk_s(self, job: Job) -> float:
         return 0.1
 
-    def victims(self, idle: Sequence[str], now: float) -> Iterable[str]:
+    def victims(self, job: Job, idle: Sequence[str], now: float) -> Iterable[str]:
         return reversed(idle)
 
 
