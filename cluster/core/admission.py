@@ -78,15 +78,12 @@ def could_hold(turn: Turn, need: Need, replica: Replica) -> bool:
     return turn.prompt_tokens is None or least <= replica.largest_tokens
 
 
-def measurer(turn: Turn, group: Group) -> Replica | None:
-    """The replica whose tokenizer can say the exact size, where it is not known yet."""
-    return None if turn.measured else group.measurer
-
-
 def wants_measure(turn: Turn, need: Need, group: Group) -> Replica | None:
     """Who shall say the exact size before the turn is placed, where the estimate is too near a limit."""
+    if turn.measured or not group.measurers:
+        return None
     needed = need.prompt_tokens + (turn.arrived.max_tokens or 1)
-    return measurer(turn, group) if needed * NEAR_LIMIT > group.largest_tokens else None
+    return group.measurers[0] if needed * NEAR_LIMIT > group.largest_tokens else None
 
 
 def impossible(turn: Turn, group: Group) -> HearthError | None:

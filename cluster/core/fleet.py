@@ -132,7 +132,7 @@ class Group:
     names: frozenset[ReplicaId] = field(init=False)
     window_tokens: int = field(init=False)
     largest_tokens: int = field(init=False)
-    measurer: Replica | None = field(init=False)
+    measurers: tuple[Replica, ...] = field(init=False)
     is_mixed: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -140,7 +140,7 @@ class Group:
         self.window_tokens = max((each.ready.capacity.window_tokens for each in self.replicas), default=0)
         self.largest_tokens = max((each.largest_tokens for each in self.replicas), default=0)
         able = (each for each in self.replicas if Feature.MEASURE in each.ready.features)
-        self.measurer = next(able, None)
+        self.measurers = tuple(able)
         self.is_mixed = len({each.ready.locality for each in self.replicas}) > 1
 
 

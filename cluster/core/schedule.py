@@ -1,6 +1,6 @@
 """From the queue to the replicas: place, measure, refuse, commit."""
 
-from cluster.core.admission import Need, impossible, incapable, measurer, need_of, wants_measure
+from cluster.core.admission import Need, impossible, incapable, need_of, wants_measure
 from cluster.core.commands import Evict, Measure, Place
 from cluster.core.context import Context
 from cluster.core.fleet import Fleet, Group
@@ -33,8 +33,8 @@ def place_waiting(ctx: Context, cause: Cause, now: float) -> None:
             if chosen is not None:
                 _place(ctx, turn, chosen, cause, now)
                 continue
-        if number < ctx.limits.measure_ahead:
-            _measure(ctx, turn, measurer(turn, group), cause, now)
+        if number < ctx.limits.measure_ahead and turn.measuring_since is None:
+            _measure_ahead(ctx, turn, group, barred, cause, now)
         if turn.skipped_at is None:
             turn.skipped_at = now
         elif now - turn.skipped_at > ctx.limits.skip_s:
@@ -67,19 +67,27 @@ def _settled(
     if error is not None and not ctx.state.is_loading(turn.arrived.model):
         ctx.reject(turn, error, cause)
         return False
-    if turn.measuring_since is not None and now - turn.measuring_since < ctx.limits.measure_s:
-        return False
-    if turn.measuring_since is not None:
+    if turn.measuring_since is not None and now - turn.measuring_since >= ctx.limits.measure_s:
         turn.measured, turn.measuring_since = True, None
-        return True
     able = wants_measure(turn, need, group)
-    _measure(ctx, turn, able, cause, now)
+    if able is not None and turn.measuring_since is None:
+        _measure(ctx, turn, able, cause, now)
     return able is None
 
 
-def _measure(ctx: Context, turn: Turn, able: Replica | None, cause: Cause, now: float) -> None:
-    if able is None:
+def _measure_ahead(
+    ctx: Context, turn: Turn, group: Group, barred: frozenset[ReplicaId], cause: Cause, now: float
+) -> None:
+    """Uses the wait to learn the exact size; the turn may be placed before that is told."""
+    if turn.measured:
         return
+    able = (each for each in group.measurers if not (each.draining or each.doubted or each.replica in barred))
+    found = next(able, None)
+    if found is not None:
+        _measure(ctx, turn, found, cause, now)
+
+
+def _measure(ctx: Context, turn: Turn, able: Replica, cause: Cause, now: float) -> None:
     turn.measuring_since = now
     arrived, ready = turn.arrived, able.ready
     ctx.emit(Measure(turn.turn, arrived.gateway, arrived.session, ready.replica, ready.endpoint, cause))
@@ -101,7 +109,8 @@ def _place(ctx: Context, turn: Turn, chosen: Candidate, cause: Cause, now: float
         evict(ctx, replica, session, cause)
     ctx.queue.leave(turn)
     turn.lease = ctx.new_lease()
-    turn.replica, turn.phase, turn.skipped_at = replica.replica, Phase.GRANTED, None
+    turn.replica, turn.phase = replica.replica, Phase.GRANTED
+    turn.skipped_at = turn.measuring_since = None
     replica.ledger.book(Reservation(turn.lease, turn.turn, turn.arrived.session, need.tokens))
     replica.granted[turn.lease] = turn.granted_at = now
     if need.open_ended:

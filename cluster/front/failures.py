@@ -6,6 +6,8 @@ from cluster.wire import Failed
 
 
 def from_error(error: HearthError, prompt_tokens: int | None = None) -> Failed:
+    if isinstance(error, ContextLengthExceeded) and prompt_tokens is None:
+        prompt_tokens = error.prompt
     return Failed(error.status, error.code, error.message, prompt_tokens)
 
 

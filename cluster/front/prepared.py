@@ -5,9 +5,13 @@ from collections import OrderedDict
 from cluster.deployments.engine import Prompt
 from cluster.wire import TurnRequest
 
+MOST_PROMPTS = 64
+"""What lies around a short prompt, tools above all, may be long."""
+
 
 class Prepared:
-    """Bounded by the tokens that are kept; the oldest goes first.  A turn takes its own, once."""
+    """Bounded by MOST_PROMPTS and by the tokens that are kept; the oldest goes first.  A turn takes its own,
+    once."""
 
     def __init__(self, most_tokens: int) -> None:
         self._most_tokens = most_tokens
@@ -21,7 +25,7 @@ class Prepared:
         self._pop(request.turn)
         self._kept[request.turn] = request, prompt
         self._num_tokens += prompt.tokens
-        while self._num_tokens > self._most_tokens:
+        while self._num_tokens > self._most_tokens or len(self._kept) > MOST_PROMPTS:
             self._pop(next(iter(self._kept)))
 
     def take(self, request: TurnRequest) -> Prompt | None:

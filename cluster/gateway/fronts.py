@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import msgpack
 
+from cluster.core.errors import ContextLengthExceeded
 from cluster.gateway.relay import is_clients_fault
 from cluster.wire import TICKET_HEADER, Embeddings, Failed, Frame, FrameDecoder, decode_embeddings
 
@@ -69,6 +70,9 @@ class Fronts:
             answer = msgpack.unpackb(await self._whole(endpoint, "measure", ticket, body, wait))
             return answer["prompt_tokens"]
         except FrontRefused as refusal:
+            # Too long for one is not too long for all: the router knows them all.
+            if refusal.failed.code == ContextLengthExceeded.code:
+                return refusal.failed.prompt_tokens
             if is_clients_fault(refusal.failed):
                 raise
             return None

@@ -24,6 +24,7 @@ from cluster.core.events import (
 from cluster.core.ids import Cause
 from cluster.gateway.link import Mailbox, RouterLink
 from cluster.gateway.pieces import Committed, Queued, Usage
+from cluster.ports import Delivery
 
 Sink = Callable[[Queued | Committed], Awaitable[None]]
 Measurer = Callable[[str, str], Awaitable[int | None]]
@@ -73,26 +74,52 @@ class Waiting:
 
     async def place(self, sink: Sink) -> Grant:
         """The next place of this turn.  Raises what the router refuses it with."""
-        while True:
-            try:
-                async with asyncio.timeout(self._patience_s()):
-                    epoch, delivery = await self._mailbox.deliveries.get()
-            except TimeoutError:
-                await self._heard_nothing(sink)
-                continue
-            match delivery.command:
-                case Place() as place:
-                    return Grant(place, delivery.ticket, epoch)
-                case Measure() as measure:
-                    await self._measure(measure, delivery.ticket)
-                case Queue() as queue:
-                    self.has_waited_for_load = self.has_waited_for_load or bool(queue.loading)
-                    await sink(Queued(queue.position, queue.estimate_s, queue.loading, queue.fraction))
-                case Commit():
-                    await self._commit(sink)
-                case Reject() as reject:
-                    self.is_over = True
-                    raise reject.error
+        measures: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                heard = await self._hear(measures)
+                if heard is None:
+                    await self._heard_nothing(sink)
+                    continue
+                epoch, delivery = heard
+                match delivery.command:
+                    case Place() as place:
+                        return Grant(place, delivery.ticket, epoch)
+                    case Measure() as measure:
+                        task = asyncio.create_task(self._measure(measure, delivery.ticket))
+                        task.add_done_callback(_read)
+                        measures.add(task)
+                    case Queue() as queue:
+                        self.has_waited_for_load = self.has_waited_for_load or bool(queue.loading)
+                        await sink(Queued(queue.position, queue.estimate_s, queue.loading, queue.fraction))
+                    case Commit():
+                        await self._commit(sink)
+                    case Reject() as reject:
+                        self.is_over = True
+                        raise reject.error
+        finally:
+            for task in measures:
+                task.cancel()
+
+    async def _hear(self, measures: set[asyncio.Task[None]]) -> tuple[int, Delivery] | None:
+        """The router's next word; None: there was none for a while.  Raises what a measure found wrong with
+        the turn: a place that comes first is not held up by it."""
+        now = asyncio.get_running_loop().time
+        until = now() + self._patience_s()
+        word = asyncio.create_task(self._mailbox.deliveries.get())
+        try:
+            while not word.done():
+                left_s = until - now()
+                if left_s <= 0:
+                    return None
+                await asyncio.wait({word, *measures}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+                if not word.done():
+                    for measured in {each for each in measures if each.done()}:
+                        measures.remove(measured)
+                        measured.result()
+            return word.result()
+        finally:
+            word.cancel()
 
     def _patience_s(self) -> float:
         if self.is_committed:
@@ -166,6 +193,12 @@ class Waiting:
 
     def _tell(self, event: Event) -> None:
         self._link.tell(event)
+
+
+def _read(task: asyncio.Task[None]) -> None:
+    """What a measure found after its turn had a place is no news."""
+    if not task.cancelled():
+        task.exception()
 
 
 @asynccontextmanager

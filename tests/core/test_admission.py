@@ -5,6 +5,7 @@ from cluster.core.context import Limits
 from cluster.core.errors import ContextLengthExceeded, InvalidField, ModelNotFound, NeverFits
 from cluster.core.events import (
     ExtensionAsked,
+    StreamLost,
     TurnMeasured,
 )
 from cluster.core.facts import Feature
@@ -67,6 +68,23 @@ def test_a_turn_that_waits_is_measured_meanwhile_and_books_no_more_than_it_needs
     drive.arrive("a", 800, max_tokens=50)
     assert only(drive.arrive("b", None, prompt_bytes=300, max_tokens=50), Measure).turn == "b"
     assert only(drive.tell(TurnMeasured(TurnId("b"), 97, CAUSE)), Place).reserved_tokens == 147
+
+
+def test_a_measure_that_is_not_needed_keeps_nobody_from_a_place() -> None:
+    drive = Drive()
+    drive.ready(num_slots=1)
+    lease = only(drive.arrive("a", 10), Place).lease
+    drive.start(lease)
+    assert only(drive.arrive("b", None), Measure)
+    assert only(drive.finish("a", lease), Place).turn == "b"
+
+
+def test_no_front_is_asked_to_measure_that_may_be_dead() -> None:
+    drive = Drive()
+    drive.ready()
+    first = only(drive.arrive("a", None), Place)
+    drive.tell(StreamLost(TurnId("a"), first.lease, None, 0, False, True, CAUSE))
+    assert not drive.heard(Measure)
 
 
 def test_of_many_waiting_turns_the_next_few_are_measured() -> None:

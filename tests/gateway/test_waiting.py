@@ -5,9 +5,11 @@ from dataclasses import replace
 
 from cluster.core.context import Limits
 from cluster.core.events import LeaseStarted, TurnArrived
+from cluster.deployments.engine import Prompt
 from cluster.deployments.fake import FakeEngine, FakeSettings
 from cluster.gateway.turns import TurnLimits
 from cluster.gateway.waiting import WaitTimes
+from cluster.wire import TurnRequest
 from tests.gateway.home import SETTINGS, home, running_router
 from tests.gateway.streams import Said, stream, streaming
 from tests.support.pace import Pace
@@ -116,3 +118,53 @@ async def test_a_gateway_that_is_full_says_so() -> None:
         )
         pace.free()
     assert (status, body["error"]["code"], headers["Retry-After"]) == (503, "overloaded", "1")
+
+
+SLOW = FakeSettings(answer="x" * 9, decode_tps=100.0, num_slots=1)
+
+
+class HangsOnce(FakeEngine):
+    """Never says how long the first prompt with this text is that it is asked for."""
+
+    def __init__(self, pace: Pace, text: str) -> None:
+        super().__init__(SLOW, pace.sleep)
+        self._text, self.is_asked = text, asyncio.Event()
+
+    async def prepare(self, request: TurnRequest) -> Prompt:
+        if self._text in str(request.messages) and not self.is_asked.is_set():
+            self.is_asked.set()
+            await asyncio.Event().wait()
+        return await super().prepare(request)
+
+
+async def test_a_turn_that_is_measured_while_it_waits_takes_its_place_before_that_is_known() -> None:
+    pace = Pace()
+    engine = HangsOnce(pace, "second")
+    async with home(engine, settings=QUICK) as pool, streaming(pool, "first"), asyncio.timeout(3):
+        await pool.switch.hear(LeaseStarted)
+        async with streaming(pool, "second") as (_, chunks):
+            await engine.is_asked.wait()
+            pace.free()
+            said = Said([chunk async for chunk in chunks])
+    assert said.content == "x" * 9
+
+
+async def test_too_long_for_who_measures_is_not_too_long_for_another() -> None:
+    pace = Pace()
+    small, large = (
+        FakeEngine(SLOW.model_copy(update={"kv_tokens": size, "window_tokens": size}), pace.sleep)
+        for size in (1000, 8000)
+    )
+    async with (
+        home(small, large, settings=QUICK) as pool,
+        asyncio.timeout(10),
+        streaming(pool, "one"),
+        streaming(pool, "two"),
+    ):
+        await pool.switch.hear(LeaseStarted)
+        await pool.switch.hear(LeaseStarted)
+        async with streaming(pool, "y" * 3000, max_tokens=20) as (_, chunks):
+            await anext(chunks)
+            pace.free()
+            said = Said([chunk async for chunk in chunks])
+    assert said.content == "x" * 9
