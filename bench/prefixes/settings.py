@@ -17,7 +17,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class PrefixesSettings(BenchSettings):
-    """`data`: a trace in Mooncake's format, `made` for made prompts; None: the shared trace, or made ones
+    """`data`: a trace in Mooncake's format, `made` for made prompts; None: Mooncake's own, or made ones
     without it.
     `seeds`: of made prompts; a trace is played once.  `made`: which ones.
     `sessions`, `session_blocks`: what the index is measured with."""

@@ -8,7 +8,7 @@ from pydantic import Field
 from bench.harness.options import BenchSettings
 from cluster.simulate.engine import DEVICES
 from cluster.simulate.lab import LABS
-from cluster.simulate.policies import OURS, POLICIES
+from cluster.simulate.policies import POLICIES
 
 Count = Annotated[int, Field(ge=1)]
 Part = Annotated[float, Field(ge=0, lt=1)]
@@ -27,7 +27,7 @@ class RoutingSettings(BenchSettings):
     sessions: tuple[Count, ...] = (12, 24, 48)
     turns: Count = 6000
     policies: tuple[Policy, ...] = tuple(POLICIES)
-    ours: Policy = tuple(OURS)[-1]
+    ours: Policy = "router"
     devices: tuple[Annotated[str, Field(pattern=f"^({'|'.join(DEVICES)})$")], ...] = tuple(DEVICES)
     memory_error: Part = 0.0
     speed_error: Part = 0.0
