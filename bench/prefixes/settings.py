@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ class PrefixesSettings(BenchSettings):
     without it.
     `seeds`: of made prompts; a trace is played once.  `made`: which ones.
     `sessions`, `session_blocks`: what the index is measured with."""
+
+    data_help: ClassVar[str | None] = "a trace in Mooncake's format, or `made` for made prompts"
 
     made: Annotated[str, Field(pattern=f"^({'|'.join(MIXES)})$")] = "conversations"
     nodes: tuple[Count, ...] = (8,)

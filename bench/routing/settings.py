@@ -1,7 +1,7 @@
 """What can be varied."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ class RoutingSettings(BenchSettings):
     `memory_error`, `speed_error`: how wrong the beliefs of a second run of everything are, on the first
     device; none where both are 0.
     """
+
+    data_help: ClassVar[str | None] = "a trace of agent sessions instead of made ones"
 
     seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
     labs: tuple[Annotated[str, Field(pattern=f"^({'|'.join(LABS)})$")], ...] = tuple(LABS)
