@@ -1,7 +1,7 @@
 """What can be varied."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -19,6 +19,9 @@ class DecisionsSettings(BenchSettings):
     turns come in waves, by `wave` more and less than that.  `naive_turns`: measured with the naive scan, in
     the smaller home; 0: without it.
     """
+
+    data_help: ClassVar[str | None] = None
+    data: None = None
 
     replicas: Count = 64
     sessions: Count = 5000

@@ -1,5 +1,7 @@
 """What can be varied."""
 
+from typing import ClassVar
+
 from bench.harness.options import BenchSettings
 
 
@@ -9,5 +11,7 @@ class FidelitySettings(BenchSettings):
 
     `chips`: leave out these alone, in turn; none: each.
     """
+
+    data_help: ClassVar[str | None] = "JSON lines of points to judge by instead of ours"
 
     chips: tuple[str, ...] = ()

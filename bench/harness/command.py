@@ -17,7 +17,7 @@ def bench_parser(
     bench: str, description: str, settings: type[BenchSettings], numbers: Iterable[str] = ()
 ) -> argparse.ArgumentParser:
     """The options of every bench, `--quick`, and one for each of `numbers`, fields of `settings`."""
-    parser = common_parser(bench, description)
+    parser = common_parser(bench, description, settings.data_help)
     parser.add_argument("--quick", action="store_true", help="see that it works; the figures say little")
     for name in numbers:
         default = settings.model_fields[name].default
@@ -32,7 +32,7 @@ def run_bench(
     figures: Callable[[Run], Figures],
     table: Callable[[Figures], str],
 ) -> int:
-    """The exit status: 2 where `--report` names the results of another bench or of other code."""
+    """The exit status: 2 where `--report` names no results, or those of another bench or of other code."""
     try:
         run = read_run(options.report or measure(options))
         if options.report:

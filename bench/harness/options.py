@@ -4,16 +4,21 @@ import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class BenchSettings(BaseModel):
-    """`seeds`: one round of measurements each.  `data`: a file of prompts; None: made from the seed."""
+    """`seeds`: one round of measurements each.  `data`: a file of prompts; None: made from the seed.
+
+    `data_help`: what the file has; None: this bench reads none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_help: ClassVar[str | None] = "JSON lines, one `messages` list each, instead of made prompts"
 
     seeds: tuple[int, ...] = (1,)
     data: str | None = None
@@ -22,11 +27,12 @@ class BenchSettings(BaseModel):
 Settings = TypeVar("Settings", bound=BenchSettings)
 
 
-def common_parser(bench: str, description: str) -> argparse.ArgumentParser:
+def common_parser(bench: str, description: str, data_help: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m bench.{bench}", description=description)
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
     parser.add_argument("--seeds", type=_numbers, help="for example 1,2,3")
-    parser.add_argument("--data", help="JSON lines, one `messages` list each, instead of made prompts")
+    if data_help is not None:
+        parser.add_argument("--data", help=data_help)
     parser.add_argument("--config", type=Path, help="a YAML file of settings; flags win over it")
     parser.add_argument(
         "--out", type=Path, help="where raw events go; default: bench/results/NAME/TIME.jsonl"
@@ -41,7 +47,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def read_settings(kind: type[Settings], config: Path | None, *layers: Mapping[str, Any]) -> Settings:
     """Later layers win; None in a layer means not given.  Ends the program on what is wrong, naming it."""
-    body: dict[str, Any] = (yaml.safe_load(config.read_text()) or {}) if config else {}
+    body = _read(config) if config else {}
     for layer in layers:
         body |= {name: value for name, value in layer.items() if value is not None}
     try:
@@ -49,3 +55,13 @@ def read_settings(kind: type[Settings], config: Path | None, *layers: Mapping[st
     except ValidationError as fault:
         first = fault.errors()[0]
         sys.exit(f"{'.'.join(map(str, first['loc']))}: {first['msg']} (got {first.get('input')!r})")
+
+
+def _read(config: Path) -> dict[str, Any]:
+    try:
+        body = yaml.safe_load(config.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
+        sys.exit(f"--config: {config} cannot be read: {fault}. Name a YAML file of settings.")
+    if not isinstance(body, dict | None):
+        sys.exit(f"--config: {config} has no fields. Write one setting a line, such as `seeds: [1, 2]`.")
+    return body or {}

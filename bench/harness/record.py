@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 
 class ForeignResults(Exception):
-    """The results are not of this bench at this code."""
+    """The results are none, or not of this bench at this code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,13 @@ class Recorder:
 
 
 def read_run(path: Path) -> Run:
-    """A run as it was kept."""
-    head, *rows = (json.loads(line) for line in path.read_text().splitlines())
+    """A run as it was kept.  Raises ForeignResults where the file is none of a run."""
+    try:
+        head, *rows = (json.loads(line) for line in path.read_text().splitlines())
+    except (OSError, ValueError) as fault:
+        raise ForeignResults(f"It cannot be read: {fault}. Name a file that `--out` wrote.") from fault
+    if not all(isinstance(row, dict) and "kind" in row for row in (head, *rows)):
+        raise ForeignResults("It is no run of a bench. Name a file that `--out` wrote.")
     return Run(head, rows)
 
 

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -19,7 +19,9 @@ class MemorySettings(BenchSettings):
     chance, so `seeds` change nothing.  `engines`: those to run small models on, as far as they are
     installed."""
 
-    engines: tuple[str, ...] = ("llamacpp", "mlx")
+    data_help: ClassVar[str | None] = "a JSON file of other models instead of the published ones"
+
+    engines: tuple[Literal["llamacpp", "mlx"], ...] = ("llamacpp", "mlx")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What can be varied."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -16,6 +16,8 @@ Count = Annotated[int, Field(ge=1)]
 
 class PoliciesSettings(BenchSettings):
     """`data`: a trace of agent sessions; None: made ones.  The reference's own are public, and not here."""
+
+    data_help: ClassVar[str | None] = "a trace of agent sessions instead of made ones"
 
     seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
     lab: Annotated[str, Field(pattern=f"^({'|'.join(LABS)})$")] = "five-nodes"

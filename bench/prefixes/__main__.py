@@ -1,7 +1,6 @@
 """`python -m bench.prefixes`: replays prompts by each policy, keeps each run's figures and placements."""
 
 import argparse
-import gzip
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -21,6 +20,7 @@ from cluster.simulate.blocks.made import MIXES, made_prompts
 from cluster.simulate.blocks.policies import POLICIES
 from cluster.simulate.blocks.prompt import Prompt, read_mooncake
 from cluster.simulate.blocks.replay import Lab, pooled_hit_blocks, replay
+from cluster.simulate.traces import lines_of
 
 BENCH = "prefixes"
 
@@ -45,13 +45,14 @@ def _measure(options: argparse.Namespace) -> Path:
     source = f"made {settings.made}" if path is None else str(path.name)
     told = {**settings.model_dump(), "prompts_from": source, "is_quick": options.quick}
     try:
-        with Recorder(BENCH, told, options.out) as record:
-            record.add("index", **asdict(measure_index(settings.sessions, settings.session_blocks)))
-            for seed, prompts in _rounds(settings, path):
-                for nodes, blocks in product(settings.nodes, settings.blocks):
-                    _replay_all(record, settings, Lab(nodes, blocks, settings.rate), seed, prompts)
-    except (InvalidField, OSError) as fault:
+        recorded = _recorded(path)
+    except InvalidField as fault:
         sys.exit(str(fault))
+    with Recorder(BENCH, told, options.out) as record:
+        record.add("index", **asdict(measure_index(settings.sessions, settings.session_blocks)))
+        for seed, prompts in _rounds(settings, recorded):
+            for nodes, blocks in product(settings.nodes, settings.blocks):
+                _replay_all(record, settings, Lab(nodes, blocks, settings.rate), seed, prompts)
     print(f"raw events: {record.path}", file=sys.stderr)
     return record.path
 
@@ -80,13 +81,18 @@ def _trace(settings: PrefixesSettings) -> Path | None:
     return None if settings.data == "made" else Path(settings.data)
 
 
-def _rounds(settings: PrefixesSettings, path: Path | None) -> Iterator[tuple[int, list[Prompt]]]:
-    if path is None:
-        for seed in settings.seeds:
-            yield seed, made_prompts(MIXES[settings.made], seed)
+def _recorded(path: Path | None) -> list[Prompt] | None:
+    """Raises InvalidField."""
+    with lines_of(path, "--data") as lines:
+        return None if lines is None else read_mooncake(lines, str(path))
+
+
+def _rounds(settings: PrefixesSettings, recorded: list[Prompt] | None) -> Iterator[tuple[int, list[Prompt]]]:
+    if recorded is not None:
+        yield 0, recorded
         return
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-        yield 0, read_mooncake(lines, str(path))
+    for seed in settings.seeds:
+        yield seed, made_prompts(MIXES[settings.made], seed)
 
 
 def _table(found: dict[str, Any]) -> str:

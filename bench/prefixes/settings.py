@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -17,10 +17,12 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class PrefixesSettings(BenchSettings):
-    """`data`: a trace in Mooncake's format, `made` for made prompts; None: the shared trace, or made ones
+    """`data`: a trace in Mooncake's format, `made` for made prompts; None: Mooncake's own, or made ones
     without it.
     `seeds`: of made prompts; a trace is played once.  `made`: which ones.
     `sessions`, `session_blocks`: what the index is measured with."""
+
+    data_help: ClassVar[str | None] = "a trace in Mooncake's format, or `made` for made prompts"
 
     made: Annotated[str, Field(pattern=f"^({'|'.join(MIXES)})$")] = "conversations"
     nodes: tuple[Count, ...] = (8,)

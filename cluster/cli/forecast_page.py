@@ -57,8 +57,9 @@ def _head(ask: Ask, found: Forecast) -> str:
 
 def _sharing(found: Forecast) -> str:
     others = " and ".join(found.beside)
+    compute = "computes" if len(found.beside) == 1 else "compute"
     return (
-        f"Planned as if alone: while {others} computes there too, each has its part of the time, "
+        f"Planned as if alone: while {others} {compute} there too, each has its part of the time, "
         f"about {found.shared_tokens_s:.1f} instead of {found.best.tokens_s:.1f} tokens/s."
     )
 
@@ -122,7 +123,7 @@ def _figures(ask: Ask, found: Outcome) -> Table:
 def _kept(found: Outcome) -> tuple[tuple[str, str], ...]:
     """Where there is room for fewer than usual."""
     num, usual = found.num_checkpoints, usual_slots(found.way.engine).num_checkpoints
-    return (("to go back to", f"{num} of {usual} states a session"),) if num < usual else ()
+    return (("to go back to", f"{num} of {usual} checkpoints a session"),) if num < usual else ()
 
 
 def _resident(found: Outcome) -> str:

@@ -53,7 +53,8 @@ def plan(
         from cluster.core.speed.machines import known_link
 
         subjects = _subjects(tuple(model or ()), config, quantisation)
-        named, found_in_pool = tuple(map(_node, machine or ())), _pool() if pool else None
+        named = tuple(map(_node, machine or ()))
+        found_in_pool = _pool(is_alone=not named) if pool else None
         nodes = (*found_in_pool.nodes, *named) if found_in_pool else named
         ask = Ask(subjects, nodes, context, sessions, known_link(link), _kv_type(kv)).checked()
         found = forecast(ask)
@@ -67,10 +68,13 @@ def plan(
                 out.print(part)
 
 
-def _pool() -> "PoolMachines":
-    from cluster.cli.pool_machines import pool_machines
+def _pool(*, is_alone: bool) -> "PoolMachines":
+    from cluster.cli.pool_machines import check_known, pool_machines
 
-    return pool_machines()
+    found = pool_machines()
+    if is_alone:
+        check_known(found)
+    return found
 
 
 def _subjects(names: tuple[str, ...], config: Path | None, quantisation: str) -> tuple["Subject", ...]:

@@ -10,6 +10,7 @@ from cluster.core.forecast.ask import LabNode
 from cluster.core.speed.machines import MACHINES, Machine
 
 _BRANDS = re.compile(r"\b(nvidia|geforce|amd|radeon|apple)\b")
+_BUILDS = re.compile(r"\bgeneration\b|\b\w+ edition\b")
 _GIB = 2**30
 
 
@@ -22,7 +23,7 @@ class PoolMachines:
 
 
 def pool_machines() -> PoolMachines:
-    """Asks the pool.  Raises CommandFailed where none runs, or none of its machines has known speeds."""
+    """Asks the pool.  Raises CommandFailed where none runs."""
     from cluster.cli.client import get_json, require_pool
     from cluster.pool.paths import pool_paths
 
@@ -30,13 +31,19 @@ def pool_machines() -> PoolMachines:
 
 
 def machines_of(nodes: Sequence[dict[str, Any]]) -> PoolMachines:
-    """`nodes`: as in the pool's view.  Raises CommandFailed."""
+    """`nodes`: as in the pool's view; of them those whose speeds are known."""
     known = {node["node"]: found for node in nodes if (found := _lab_node(node))}
     told = tuple(_words(node, known.get(node["node"])) for node in nodes)
-    if not known:
-        problem = f"No machine of the pool is one whose speed is known: {'; '.join(told) or 'none is up'}."
-        raise CommandFailed(problem, "Name machines that are like yours: --machine NAME.", REFUSED)
     return PoolMachines(_alike(tuple(known.values())), told)
+
+
+def check_known(found: PoolMachines) -> None:
+    """Raises CommandFailed where none of the pool's machines has known speeds, and nobody named another."""
+    if not found.nodes:
+        problem = (
+            f"No machine of the pool is one whose speed is known: {'; '.join(found.told) or 'none is up'}."
+        )
+        raise CommandFailed(problem, "Name machines that are like yours: --machine NAME.", REFUSED)
 
 
 def _lab_node(node: dict[str, Any]) -> LabNode | None:
@@ -71,12 +78,19 @@ def _alike(nodes: tuple[LabNode, ...]) -> tuple[LabNode, ...]:
 
 
 def _plain(chip: str) -> str:
-    """`NVIDIA GeForce RTX 3090` and `NVIDIA RTX 3090` are one."""
-    return " ".join(_BRANDS.sub(" ", chip.lower()).split()) or "unknown"
+    """`NVIDIA GeForce RTX 3090` and `NVIDIA RTX 3090` are one; Max-Q is a card that draws less."""
+    return " ".join(_BUILDS.sub(" ", _BRANDS.sub(" ", chip.lower())).split()) or "unknown"
 
 
 def _words(node: dict[str, Any], found: LabNode | None) -> str:
     if found is not None:
         return f"{node['node']} is a {found.name}, {size_words(node['models_bytes'])} for models"
-    chip = node["chip"] or "no GPU that engines here use"
-    return f"{node['node']} is left out: no published speeds for it ({chip})"
+    return f"{node['node']} is left out: {_why_not(node)}"
+
+
+def _why_not(node: dict[str, Any]) -> str:
+    if not node["models_bytes"]:
+        return "it offers no memory to models"
+    if not node["chip"]:
+        return "its cards differ" if node["num_gpus"] > 1 else "it has no GPU that engines here use"
+    return f"no published speeds for it ({node['chip']})"

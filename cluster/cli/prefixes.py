@@ -9,9 +9,16 @@ from rich.text import Text
 
 from cluster.cli.progress import Progress
 from cluster.cli.terminal import AsJson, out, print_json, speaking
+from cluster.core.errors import InvalidField
 
 if TYPE_CHECKING:
     from cluster.simulate.blocks.prompt import Prompt
+
+MOST_NODES = 1000
+MOST_TOKENS_S = 1e9
+"""Far beyond any node, and finite."""
+
+DEFAULT_MADE, DEFAULT_SEED = "conversations", 1
 
 COLUMNS = {
     "hit_share_of_pooled": ("hits of pooled", "{:.1%}"),
@@ -27,19 +34,24 @@ def prefixes(
     trace: Annotated[
         Path | None, typer.Option(help="Prompts in Mooncake's format, also .gz. Default: made ones.")
     ] = None,
-    nodes: Annotated[int, typer.Option(min=1, help="Equal nodes.")] = 8,
+    nodes: Annotated[int, typer.Option(min=1, max=MOST_NODES, help="Equal nodes.")] = 8,
     blocks: Annotated[int, typer.Option(min=1, help="Of 512 tokens, that a node's cache holds.")] = 8000,
-    rate: Annotated[float, typer.Option(min=1, help="Tokens that a node prefills in a second.")] = 5500,
+    rate: Annotated[
+        float, typer.Option(min=1, max=MOST_TOKENS_S, help="Tokens that a node prefills in a second.")
+    ] = 5500,
     policies: Annotated[str, typer.Option(help="Names, or `all`.")] = "all",
     made: Annotated[
-        str, typer.Option(help="Which prompts to make: `conversations`, or `agents` with shared heads.")
-    ] = "conversations",
-    seed: Annotated[int, typer.Option(min=0, help="Of made prompts.")] = 1,
+        str | None,
+        typer.Option(
+            help="Which prompts to make: `conversations`, the default, or `agents` with shared heads."
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of made prompts. Default: 1.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Try where prompts that share beginnings should go, without any machine.
 
-    Example: `hearth prefixes --trace conversation_trace.jsonl.gz --nodes 8 --blocks 8000`
+    Example: `hearth prefixes --made agents --nodes 4`
     """
     with speaking(as_json):
         from dataclasses import asdict
@@ -50,8 +62,15 @@ def prefixes(
         from cluster.simulate.blocks.replay import Lab, pooled_hit_blocks, replay
         from cluster.simulate.run import check_names
 
-        names = list(POLICIES) if policies == "all" else [name.strip() for name in policies.split(",")]
+        names = (
+            list(POLICIES)
+            if policies == "all"
+            else list(dict.fromkeys(name.strip() for name in policies.split(",")))
+        )
         check_names("--policies", names, POLICIES)
+        if trace is not None and (made, seed) != (None, None):
+            raise InvalidField("--trace", "it has its own prompts.", "Leave out --made and --seed.")
+        made, seed = made or DEFAULT_MADE, DEFAULT_SEED if seed is None else seed
         check_names("--made", [made], MIXES)
         lab = Lab(nodes, blocks, rate)
         rows = []

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cluster.simulate.lab import Lab
 
 DEFAULT_TURNS = 6000
+MOST_SESSIONS = 10_000
+MOST_TURNS = 1_000_000
 SHOWN_EVERY = 500
 """Turns between two redraws."""
 
@@ -42,7 +44,9 @@ def simulate(
     sessions: Annotated[
         str | None, typer.Option(help="How many people work at once, one or several numbers. Default: 12.")
     ] = None,
-    turns: Annotated[int | None, typer.Option(min=1, help="Turns of a run. Default: 6000.")] = None,
+    turns: Annotated[
+        int | None, typer.Option(min=1, max=MOST_TURNS, help="Turns of a run. Default: 6000.")
+    ] = None,
     seeds: Annotated[str, typer.Option(help="Each a run of its own; the means are shown.")] = "1",
     policies: Annotated[str, typer.Option(help="Names, or `all`.")] = "all",
     add: Annotated[list[str] | None, typer.Option(help="One more machine of the table, by name.")] = None,
@@ -54,7 +58,7 @@ def simulate(
 ) -> None:
     """Try routing policies on machines that you describe, without any of them.
 
-    Example: `hearth simulate --lab mine.yaml --add m3-ultra-256 --sessions 12,24`
+    Example: `hearth simulate --add m3-ultra-256 --sessions 12,24`
     """
     with speaking(as_json):
         from cluster.simulate.engine import DEVICES
@@ -71,7 +75,7 @@ def simulate(
         check_picture(plot)
         nodes = _lab(lab, add or [])
         if journal is None:
-            numbers = _numbers("--sessions", sessions or "12", 1)
+            numbers = _numbers("--sessions", sessions or "12", 1, MOST_SESSIONS)
             work = from_trace(nodes, trace, numbers, turns or DEFAULT_TURNS)
         else:
             if (trace, sessions, turns) != (None, None, None):
@@ -139,7 +143,7 @@ def _read_lab(path: Path) -> "Lab":
     return parse_lab(body, str(path))
 
 
-def _numbers(option: str, text: str, least: int) -> list[int]:
+def _numbers(option: str, text: str, least: int, most: int | None = None) -> list[int]:
     try:
         numbers = list(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
@@ -147,6 +151,8 @@ def _numbers(option: str, text: str, least: int) -> list[int]:
     if not numbers or min(numbers) < least:
         problem = f"{text!r} is no list of whole numbers from {least} on."
         raise InvalidField(option, problem, f"For example {option} 12,24.")
+    if most is not None and max(numbers) > most:
+        raise InvalidField(option, f"{max(numbers)} is too many.", f"Name {most:,} at most.")
     return numbers
 
 

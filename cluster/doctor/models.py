@@ -4,6 +4,7 @@ from cluster.config import HearthConfig, ModelConfig
 from cluster.core.ids import NodeId
 from cluster.core.layout import Layout, ModelWish, NodeFacts, NoRoom
 from cluster.core.plan import plan
+from cluster.core.slots import usual_slots
 from cluster.doctor.check import Check, fail, ok, warn
 
 HERE = NodeId("this machine")
@@ -58,6 +59,15 @@ def _doubts(wish: ModelWish, layout: Layout) -> str:
     return f"; not certain of its KV memory: {'; '.join(doubts)}" if doubts else ""
 
 
+def _slots(layout: Layout, num: int) -> str:
+    """With their checkpoints, where these are fewer than usual."""
+    words = f"{num} slot{'s' * (num != 1)}"
+    kept, usual = layout.num_checkpoints, usual_slots(layout.engine).num_checkpoints
+    if kept is None or kept >= usual:
+        return words
+    return f"{words}, {kept} checkpoint{'s' * (kept != 1)} a slot (usually {usual})"
+
+
 def check_model(model: ModelConfig, facts: NodeFacts) -> Check:
     """Looks at the model's files and at the memory it will need.  Files that a hub has are not looked at."""
     name = f"Model {model.name}"
@@ -74,7 +84,7 @@ def check_model(model: ModelConfig, facts: NodeFacts) -> Check:
     if isinstance(layout, Layout):
         words = f"{layout.quantisation} on {layout.engine} in {_gib(layout.memory_bytes)} of"
         room = f"{_gib(facts.models_bytes)}, room for {layout.context_tokens:,} tokens"
-        room += f" in {layout.num_slots} slot{'s' * (layout.num_slots != 1)}" if layout.num_slots else ""
+        room += f" in {_slots(layout, layout.num_slots)}" if layout.num_slots else ""
         flags = f" ({', '.join(sorted(layout.flags))})" if layout.flags else ""
         return ok(name, f"{words} {room}{flags}{_doubts(wish, layout)}")
     if model.where or len(wish.variants[0].tensor_parallel) > 1:

@@ -13,8 +13,7 @@ OURS: Mapping[str, Callable[[Random], Policy]] = {
     "cost-rehearsing": lambda _: Cost(rehearses=True),
     "cost": lambda _: Cost(),
 }
-"""`router`: the decisions of the pool as it is; `cost`: those written for it.  The last is the one to be
-compared with others."""
+"""`router`: the decisions of the pool as it is; `cost`: those written for it."""
 
 POLICIES: Mapping[str, Callable[[Random], Policy]] = {**PEERS, **OURS}
 """Each made anew for a run, with its own source of chance."""

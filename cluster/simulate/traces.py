@@ -2,8 +2,9 @@
 
 import gzip
 import json
+import math
 import zlib
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,6 +14,8 @@ from cluster.simulate.trace import Session, Turn
 
 MOST_THINK_S = 3600.0
 """Longer pauses are cut to this: a person who left for the night tells nothing about the lab."""
+
+REMEDY = "See docs/simulate.md for the format."
 
 
 @contextmanager
@@ -28,7 +31,9 @@ def lines_of(path: Path | None, option: str) -> Generator[TextIO | None]:
         with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
             yield file
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as fault:
-        raise InvalidField(option, f"{path} cannot be read: {fault}.", "Name a file of sessions.") from fault
+        raise InvalidField(
+            option, f"{path} cannot be read: {fault}.", "Name a file of JSON lines, or a .gz of them."
+        ) from fault
 
 
 def read_agent_sessions(lines: Iterable[str], where: str) -> list[Session]:
@@ -45,21 +50,39 @@ def read_agent_sessions(lines: Iterable[str], where: str) -> list[Session]:
 def _session(line: str, where: str) -> Session:
     try:
         body = json.loads(line)
-        block_tokens = int(body["block_size"])
+        block_tokens = _size(body, "block_size", where, 1)
         requests = [each for each in body["requests"] if each["type"] != "subagent"]
-        return Session(str(body["id"]), _turns(requests, block_tokens))
+        return Session(str(body["id"]), _turns(requests, block_tokens, where))
     except (ValueError, KeyError, TypeError, OverflowError) as fault:
         problem = f"is no agent session: {type(fault).__name__} {fault}."
-        raise InvalidField(where, problem, "See docs/simulate.md for the format.") from fault
+        raise InvalidField(where, problem, REMEDY) from fault
 
 
-def _turns(requests: Sequence[dict[str, Any]], block_tokens: int) -> list[Turn]:
-    return [
-        Turn(
-            think_s=min(float(each.get("think_time", 0.0)), MOST_THINK_S) if number else 0.0,
-            input_tokens=int(each["in"]),
-            output_tokens=max(1, int(each["out"])),
-            kept_tokens=min(int(each["lcp"]) * block_tokens, int(each["in"])) if number else 0,
+def _turns(requests: Sequence[dict[str, Any]], block_tokens: int, where: str) -> list[Turn]:
+    turns: list[Turn] = []
+    for number, each in enumerate(requests):
+        input_tokens = _size(each, "in", where)
+        kept_tokens = _size(each, "lcp", where) * block_tokens if number else 0
+        turns.append(
+            Turn(
+                think_s=_think_s(each, where) if number else 0.0,
+                input_tokens=input_tokens,
+                output_tokens=max(1, _size(each, "out", where)),
+                kept_tokens=min(kept_tokens, input_tokens),
+            )
         )
-        for number, each in enumerate(requests)
-    ]
+    return turns
+
+
+def _size(body: Mapping[str, Any], name: str, where: str, least: int = 0) -> int:
+    size = int(body[name])
+    if size < least:
+        raise InvalidField(where, f"{name}: {size} is below {least}.", REMEDY)
+    return size
+
+
+def _think_s(body: Mapping[str, Any], where: str) -> float:
+    think_s = float(body.get("think_time", 0.0))
+    if not 0 <= think_s < math.inf:
+        raise InvalidField(where, f"think_time: {think_s} is no time from 0 s on.", REMEDY)
+    return min(think_s, MOST_THINK_S)

@@ -55,3 +55,15 @@ def test_the_bench_of_prefixes(tmp_path: Path, repository: Path) -> None:
     assert measured["index"]["num_blocks"] == 50 * 800
     assert 8 <= measured["index"]["bytes_per_block"] < 40
     assert set(measured["policies"]) == {"2x500 hearth", "2x500 least-work"}
+
+
+def test_a_trace_that_cannot_be_read_is_named_before_anything_is_measured(
+    tmp_path: Path, repository: Path
+) -> None:
+    data, out = tmp_path / "torn.jsonl.gz", tmp_path / "events.jsonl"
+    data.write_bytes(b"no gzip")
+    argv = [sys.executable, "-m", "bench.prefixes", "--quick", "--data", str(data), "--out", str(out)]
+    done = subprocess.run(argv, cwd=repository, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"--data: {data} cannot be read")
+    assert not out.exists()

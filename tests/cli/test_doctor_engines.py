@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.memory.gguf_kinds import KINDS, write
 from cluster.config import HearthConfig, ModelConfig
 from cluster.core.layout import EngineKind, NodeFacts
 from cluster.doctor.check import Verdict
@@ -68,6 +69,13 @@ def test_a_model_that_fits_is_told_in_numbers() -> None:
     detail = check_model(GUIDE, facts(4 * GIB)).detail
     assert "on llamacpp in 0." in detail
     assert "GiB of 4.0 GiB, room for" in detail
+
+
+def test_fewer_checkpoints_than_usual_are_told(tmp_path: Path) -> None:
+    source = write(tmp_path / "m.gguf", KINDS["sliding windows"])
+    wanted = ModelConfig(name="m", source=str(source))
+    assert "in 1 slot, 1 checkpoint a slot (usually 3)" in check_model(wanted, facts(225 * 2**20)).detail
+    assert "checkpoint" not in check_model(wanted, facts(GIB)).detail
 
 
 def test_a_model_whose_files_leave_something_open_is_told_what_was_assumed(tmp_path: Path) -> None:

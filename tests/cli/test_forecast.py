@@ -26,6 +26,18 @@ def test_a_plan_shows_where_a_model_lies_and_what_would_help() -> None:
     assert "would help most" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        (("Qwen3-32B",), "Qwen3-32B computes there"),
+        (("Qwen3-32B", "gpt-oss-120b"), "Qwen3-32B compute there"),
+    ],
+)
+def test_models_that_share_a_machine_are_told_of_each_other(others: tuple[str, ...], words: str) -> None:
+    models = [part for name in ("Qwen3-8B", *others) for part in ("--model", name)]
+    assert words in " ".join(plan("--machine", "m3-ultra-512", *models).stdout.split())
+
+
 def test_a_plan_as_json_has_the_figures_of_each_way() -> None:
     machines = ("--machine", "m3-ultra-256") * 2
     done = plan(*machines, "--model", "MiniMax-M2.1", "--context", "196608", "--link", "tb5-rdma", "--json")

@@ -36,7 +36,7 @@ def test_ours_finds_what_one_large_cache_finds_and_works_as_evenly_as_turns_do(t
 
 
 def test_the_table_has_a_row_for_each_policy(trace: str) -> None:
-    done = prefixes("--trace", trace, "--policies", "hearth,least-work")
+    done = prefixes("--trace", trace, "--policies", "hearth,least-work,hearth")
     assert done.exit_code == 0
     rows = [line.split()[0] for line in done.stdout.splitlines() if "%" in line]
     assert rows == ["hearth", "least-work"]
@@ -49,9 +49,11 @@ def test_the_table_has_a_row_for_each_policy(trace: str) -> None:
         (("--policies", "bst-match"), "--policies: 'bst-match' is not known."),
         (("--made", "strangers"), "--made: 'strangers' is not known."),
         (("--trace", "nowhere.jsonl"), "--trace: nowhere.jsonl cannot be read"),
+        (("--trace", "a.jsonl", "--made", "agents"), "--trace: it has its own prompts."),
+        (("--trace", "a.jsonl", "--seed", "0"), "--trace: it has its own prompts."),
     ],
 )
-def test_what_is_wrong_is_told_with_a_remedy(options: tuple[str, str], words: str) -> None:
+def test_what_is_wrong_is_told_with_a_remedy(options: tuple[str, ...], words: str) -> None:
     done = prefixes(*options, "--json")
     assert done.exit_code == 2
     told = json.loads(done.stdout)["error"]
@@ -64,3 +66,10 @@ def test_a_line_that_is_no_prompt_is_named(tmp_path: Path) -> None:
     path.write_text(json.dumps(LENGTHS | {"timestamp": 0, "hash_ids": [1]}))
     told = json.loads(prefixes("--trace", str(path), "--json").stdout)["error"]
     assert told["problem"] == f"{path}:1: hash_ids: 1 blocks for 1024 tokens."
+
+
+@pytest.mark.parametrize("options", [("--nodes", "1001"), ("--rate", "inf"), ("--rate", "nan")])
+def test_more_than_can_be_computed_is_refused(options: tuple[str, str]) -> None:
+    done = prefixes(*options)
+    assert done.exit_code == 2
+    assert options[0] in done.stderr

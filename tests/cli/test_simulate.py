@@ -119,6 +119,7 @@ def test_a_journal_is_replayed_and_drawn(tmp_path: Path, lab: str) -> None:
         (("--policies", "stikcy"), "--policies: 'stikcy' is not known."),
         (("--device", "gpu"), "--device: 'gpu' is not known."),
         (("--sessions", "12,many"), "--sessions: '12,many' is no list of whole numbers from 1 on."),
+        (("--sessions", "12,10001"), "--sessions: 10001 is too many."),
         (("--lab", "nowhere.yaml"), "--lab: nowhere.yaml cannot be read."),
         (("--trace", "nowhere.jsonl"), "--trace: nowhere.jsonl cannot be read"),
         (("--add", "toaster"), "--add.machine: 'toaster' is not known."),
@@ -134,3 +135,9 @@ def test_what_is_wrong_is_told_with_a_remedy(options: tuple[str, str], words: st
     told = json.loads(done.stdout)["error"]
     assert told["problem"].startswith(words)
     assert told["remedy"]
+
+
+def test_a_run_that_would_not_end_is_refused() -> None:
+    done = simulate("--turns", "1000001")
+    assert done.exit_code == 2
+    assert "--turns" in done.stderr

@@ -1,4 +1,4 @@
-"""Fewer slots, then fewer states to go back to, before a smaller variant or none."""
+"""Fewer slots, then fewer checkpoints, before a smaller variant or none."""
 
 from dataclasses import replace
 

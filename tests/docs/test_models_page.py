@@ -28,7 +28,9 @@ def test_an_example_says_what_is_chosen(case: str) -> None:
 
 def test_the_table_of_slots_says_what_is_estimated() -> None:
     rows = [
-        line.split("|")[2:-1] for line in PAGE.splitlines() if line.startswith(("| slots, states", "| GiB"))
+        line.split("|")[2:-1]
+        for line in PAGE.splitlines()
+        if line.startswith(("| slots, checkpoints", "| GiB"))
     ]
     assert len(rows[0]) == len(rows[1]) == 7
     for pair, gib in zip(*rows, strict=True):

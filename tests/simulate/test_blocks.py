@@ -25,7 +25,7 @@ def figures(lab: Lab, prompts: list[Prompt], policy: str) -> BlockFigures:
 
 
 def test_a_recorded_prompt_is_read() -> None:
-    later, first = GOOD, GOOD | {"timestamp": 0}
+    later, first = GOOD | {"timestamp": 9500}, GOOD | {"timestamp": 8000}
     read = read_mooncake([json.dumps(later), "", json.dumps(first)], "trace")
     assert [prompt.at_s for prompt in read] == [0.0, 1.5]
     assert (read[0].input_tokens, read[0].output_tokens, read[0].blocks) == (700, 5, (0, 7))

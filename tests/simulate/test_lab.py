@@ -96,6 +96,18 @@ def test_a_line_that_is_no_session_is_named() -> None:
         read_agent_sessions([], "t")
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("think_time", float("nan")), ("think_time", -1), ("in", -1), ("out", -1), ("lcp", -1)],
+)
+def test_a_size_or_time_that_cannot_be_is_named(field: str, value: float) -> None:
+    with pytest.raises(InvalidField, match=f"^t:2: {field}: "):
+        read_agent_sessions([session(request()), session(request(), request(**{field: value}))], "t")
+    for size in (0, -64):
+        with pytest.raises(InvalidField, match=f"^t:1: block_size: {size} "):
+            read_agent_sessions([json.dumps({"id": "s", "block_size": size, "requests": []})], "t")
+
+
 def test_sessions_that_the_lab_cannot_serve_are_left_out() -> None:
     long = session(request(), request(**{"in": 131_000, "out": 100}), request())
     fits = session(request(), request(**{"in": 131_000, "out": 72}), request())

@@ -4,4 +4,5 @@
     blocks resident, waits, work so far  ──choice──>  a replica
 
 Small on purpose: the index knows blocks and replicas, the choice knows seconds; neither knows sessions.
+Nothing sends hashes to a router yet: `hearth prefixes` and `bench.prefixes` alone replay prompts with it.
 """

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster.core.errors import InvalidField
 
@@ -27,7 +27,7 @@ class Prompt:
 
 
 def read_mooncake(lines: Iterable[str], where: str) -> list[Prompt]:
-    """Mooncake's format, one prompt a line, in the order of their timestamps.
+    """Mooncake's format, one prompt a line, in the order of their timestamps: the smallest is 0.
 
     Raises InvalidField naming the line.
     """
@@ -37,6 +37,8 @@ def read_mooncake(lines: Iterable[str], where: str) -> list[Prompt]:
             prompts.append(_prompt(line, f"{where}:{number}"))
     if not prompts:
         raise InvalidField(where, "holds no prompt.", "Name a file of prompts, one a line.")
+    first_s = min(prompt.at_s for prompt in prompts)
+    prompts = [replace(prompt, at_s=prompt.at_s - first_s) for prompt in prompts]
     return sorted(prompts, key=lambda prompt: prompt.at_s)
 
 
