@@ -33,5 +33,11 @@ class SwapSettings(BenchSettings):
         return [f"model-{number}" for number in range(1, self.models + 1)]
 
 
-QUICK: Mapping[str, Any] = {"turns": 12, "gap_s": 0.5, "output_tokens": 32, "swap_wait_s": 10.0}
+QUICK: Mapping[str, Any] = {
+    "turns": 12,
+    "gap_s": 0.5,
+    "output_tokens": 32,
+    "swap_wait_s": 10.0,
+    "repeats": 1,
+}
 """Enough to see that everything works; its figures say little."""
