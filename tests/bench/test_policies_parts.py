@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from bench.harness.record import Run
 from bench.policies.figures import figures
 from bench.policies.reference import REFERENCE
 from cluster.simulate.peers import PEERS
+from tests.bench.runs import figures as quick
 
 NAMES = ("mean_turn_s", "ttft_p99_s", "hit_rate")
 
@@ -67,15 +67,6 @@ def test_a_torn_trace_is_refused_in_words(tmp_path: Path, repository: Path, cont
 
 
 def test_the_bench_of_policies(tmp_path: Path, repository: Path) -> None:
-    argv = [sys.executable, "-m", "bench.policies", "--json"]
-    events = str(tmp_path / "events.jsonl")
-    told = [
-        subprocess.run(
-            [*argv, *more], cwd=repository, capture_output=True, text=True, timeout=100, check=True
-        )
-        for more in (["--quick", "--out", events], ["--report", events])
-    ]
-    measured, again = (json.loads(each.stdout) for each in told)
-    assert measured == again
+    measured = quick(repository, tmp_path / "events.jsonl", "policies")
     assert measured["is_quick"]
     assert len(measured["policies"]) == len(PEERS)

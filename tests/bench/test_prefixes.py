@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from bench.harness.record import Row, Run
 from bench.prefixes.figures import figures
+from tests.bench.runs import figures as quick
 
 HEAD = {"settings": {"prompts_from": "made", "is_quick": False}, "code": "c", "machine": {}}
 
@@ -40,16 +40,7 @@ def test_figures_are_means_over_seeds() -> None:
 
 
 def test_the_bench_of_prefixes(tmp_path: Path, repository: Path) -> None:
-    argv = [sys.executable, "-m", "bench.prefixes", "--json"]
-    events = str(tmp_path / "events.jsonl")
-    told = [
-        subprocess.run(
-            [*argv, *more], cwd=repository, capture_output=True, text=True, timeout=100, check=True
-        )
-        for more in (["--quick", "--out", events], ["--report", events])
-    ]
-    measured, again = (json.loads(each.stdout) for each in told)
-    assert measured == again
+    measured = quick(repository, tmp_path / "events.jsonl", "prefixes")
     assert measured["is_quick"]
     assert measured["prompts_from"] == "made conversations"
     assert measured["index"]["num_blocks"] == 50 * 800
