@@ -28,7 +28,7 @@ from cluster.core.ids import DeploymentId
 QUANTUM_LOADS = 8.0
 """A model serves for so many times the load that replaces it."""
 
-IDLE_LOADS = 2.0
+IDLE_LOADS = 3.0
 """In thrash an idle model is kept for so many times the load that replaces it, its next turn being likely."""
 
 FRESH_SHARE = 0.25

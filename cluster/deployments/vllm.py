@@ -23,7 +23,7 @@ from cluster.deployments.vllm_model import Model
 from cluster.deployments.vllm_process import VllmProcess
 from cluster.deployments.vllm_server import Metrics, VllmServer
 from cluster.deployments.vllm_text import Text
-from cluster.deployments.vllm_turn import VllmTurn, body_of
+from cluster.deployments.vllm_turn import VllmTurn, body_of, event_tokens
 from cluster.wire import Embeddings, EmbedRequest, Failed, Frame, JsonObject, TurnRequest
 
 CANCEL_TIMEOUT_S = 30.0
@@ -76,6 +76,7 @@ class VllmEngine:
         self._formats = formats.of_template(model.template)
         self._text = Text(model.folder)
         self._window = vllm_plan.window_tokens(self._layout)
+        self._event_tokens = event_tokens(speed.decode_tps)
         num_slots = vllm_plan.num_slots(self._config, self._layout)
         chat = frozenset({Feature.CHAT, Feature.GRAMMAR, Feature.MEASURE})
         return EngineFacts(
@@ -148,7 +149,8 @@ class VllmEngine:
 
     def _turn(self, request: TurnRequest, ids: tuple[int, ...]) -> VllmTurn:
         salt = self._salt(request.session.tenant)
-        body = body_of(request, ids, self._window, salt, is_cut=self._text.is_cut(ids))
+        is_cut = self._text.is_cut(ids)
+        body = body_of(request, ids, self._window, salt, is_cut=is_cut, event_tokens=self._event_tokens)
         # A continuation's reasoning was opened in its first part.
         opens = request.messages is not None and self._text.opens_thinking(ids)
         stop = () if request.constrained else request.sampling.stop

@@ -73,7 +73,7 @@ def test_idle_models_go_first_then_by_priority_value_and_last_use() -> None:
             wanted(), held("h", ready_at=90.0, used_at=125.0), True, 130.0, id="idle in thrash: its quantum"
         ),
         pytest.param(
-            wanted(), held("h", ready_at=90.0, used_at=95.0), True, 105.0, id="idle for long in thrash"
+            wanted(), held("h", ready_at=90.0, used_at=95.0), True, 110.0, id="idle for long in thrash"
         ),
         pytest.param(wanted(), held("h", num_running=1, ready_at=90.0), False, 130.0, id="busy: its quantum"),
         pytest.param(

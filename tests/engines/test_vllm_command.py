@@ -14,6 +14,7 @@ from cluster.deployments.vllm_command import Place, Plan, commands
 from cluster.deployments.vllm_faults import in_short
 from cluster.deployments.vllm_model import Model
 from cluster.deployments.vllm_server import Metrics
+from cluster.deployments.vllm_turn import event_tokens
 
 ONE = Plan("/models/m", "hf:some/model", "m", "/run/s.sock", 1, 1, 1, 4096, 8, 2**23)
 HERE, THERE = Place("192.0.2.1", "/tmp/here"), Place("192.0.2.2", "/tmp/there")
@@ -171,3 +172,10 @@ def test_layers_are_cut_on_cards_alone() -> None:
         vllm_plan.plan(config(), layout, MODEL, 2)
     cards = replace(layout, shards=tuple(replace(shard, num_gpus=1) for shard in shards))
     assert vllm_plan.plan(config(), cards, MODEL, 2).pipeline_parallel == 2
+
+
+@pytest.mark.parametrize(("decode_tps", "tokens"), [(5.0, 1), (30.0, 1), (60.0, 2), (110.0, 4), (900.0, 4)])
+def test_tokens_share_an_event_where_nobody_could_read_them_one_by_one(
+    decode_tps: float, tokens: int
+) -> None:
+    assert event_tokens(decode_tps) == tokens
